@@ -1,0 +1,1 @@
+"""The headless half of autoresearch-tui: the lab, its record, and the engine that runs it."""

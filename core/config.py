@@ -1,0 +1,186 @@
+"""autoresearch.toml, checked. Errors name the file, the key and what would be right."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import ConfigError
+from core.models import Autonomy
+
+FILE_NAME = "autoresearch.toml"
+Seconds = Annotated[float, Field(ge=0, le=30 * 24 * 3600)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Target(Section):
+    """The code under research."""
+
+    profile: str = "cpu"
+    """sizes that fit the device: cpu, gpu-8g, gpu-24g, h100"""
+    sizes: dict[str, int | float | str] = {}
+    """single values of the profile, changed: `depth = 2`"""
+    corpus: str = "stdlib"
+    """stdlib, a directory of text files, a directory of parquet shards, or hf:REPOSITORY"""
+    metric: str = "val_bpb"
+    direction: Literal["min", "max"] = "min"
+    editable: list[str] = Field(default=["train.py"], min_length=1)
+    """the files a patch may touch"""
+    prepare: list[str] = ["{python}", "-m", "nanochat.prepare", "--profile", "{profile}", "--corpus", "{corpus}"]
+    """makes the data once; {python}, {profile}, {corpus}, {lab} are filled in; empty for none"""
+    train: list[str] = Field(default=["{python}", "train.py"], min_length=1)
+    evaluate: list[str] = ["{python}", "-m", "nanochat.evaluate"]
+    """measures the checkpoint in a fresh process; empty: the metric is read from the training output"""
+
+
+class Review(Section):
+    """How decisions are taken."""
+
+    autonomy: Autonomy = Autonomy.MANUAL
+    """of a new lab; afterwards the dial on the screen rules"""
+    undo_seconds: Seconds = 5.0
+    """an approved experiment does not start before this, so that `u` can take it back"""
+    guarded_lines: int = Field(default=20, ge=0, le=10_000)
+    """the longest patch that `guarded` autonomy lets pass"""
+    allow_unsandboxed: bool = False
+    """let `guarded` and `full` autonomy run code where no sandbox can be had"""
+
+
+class Researcher(Section):
+    """Who proposes."""
+
+    kind: Literal["auto", "claude", "offline"] = "auto"
+    """auto: claude where a key is set, offline otherwise"""
+    lookahead: int = Field(default=2, ge=1, le=16)
+    """proposals kept ready"""
+    model: str = "claude-sonnet-4-5"
+    seed: int = 0
+    """of the offline researcher's search"""
+
+
+class Judging(Section):
+    """When a change is kept; DESIGN §8."""
+
+    null_runs: int = Field(default=3, ge=1, le=64)
+    """runs of the first champion, for the noise"""
+    z: float = Field(default=1.64, gt=0, le=10)
+    max_confirmations: int = Field(default=4, ge=1, le=64)
+
+
+class Runs(Section):
+    """Limits of one training run."""
+
+    devices: list[str] = []
+    """cpu, cuda:0, …; empty: every GPU, or cpu"""
+    wall_clock_factor: float = Field(default=4.0, gt=1, le=100)
+    """a run may take this many times the champion's time"""
+    wall_clock_seconds: Seconds = 1800.0
+    """and never longer than this"""
+    evaluate_seconds: Seconds = 600.0
+    log_megabytes: float = Field(default=50.0, gt=0, le=10_000)
+    min_free_gigabytes: float = Field(default=1.0, ge=0, le=100_000)
+    """below this much free disk no run starts"""
+    environment: dict[str, str] = {}
+    """added to the trainer's environment; never put a secret here"""
+
+
+class Config(Section):
+    """A lab's whole configuration."""
+
+    target: Target = Target()
+    review: Review = Review()
+    researcher: Researcher = Researcher()
+    judging: Judging = Judging()
+    runs: Runs = Runs()
+
+
+def load(path: Path) -> Config:
+    """Read and check a lab's autoresearch.toml.
+
+    Raises:
+        ConfigError: it is missing, is not TOML, or has an unknown key, a wrong type or an impossible value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing", hint=f"autoresearch-tui init {path.parent} writes one") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        return Config.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path}: {_explain(error)}", hint="fix the key and start again; nothing was changed"
+        ) from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key!r}{_did_you_mean(problem['loc'])}")
+        else:
+            lines.append(f"{key} = {problem['input']!r}: {problem['msg'].lower()}")
+    return "; ".join(lines)
+
+
+def _did_you_mean(location: tuple[int | str, ...]) -> str:
+    from difflib import get_close_matches
+
+    model: type[BaseModel] = Config
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return ""
+        model = field.annotation
+    close = get_close_matches(str(location[-1]), list(model.model_fields), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(model.model_fields)}"
+
+
+TEMPLATE = """\
+# A lab of autoresearch-tui. Every key is optional; the values shown are the defaults.
+# Changes take effect when the engine starts again: autoresearch-tui stop LAB; autoresearch-tui LAB
+
+[target]
+profile = {profile}          # cpu, gpu-8g, gpu-24g, h100
+corpus = {corpus}         # stdlib, a directory of text files, a directory of parquet shards
+
+[review]
+# autonomy = "manual"      # of a new lab: manual, guarded or full; afterwards the key A rules
+# undo_seconds = 5
+
+[researcher]
+# kind = "auto"            # claude where ANTHROPIC_API_KEY is set, offline otherwise
+# lookahead = 2            # proposals kept ready
+
+[judging]
+# null_runs = 3            # runs of the unchanged code, to measure the noise
+# z = 1.64                 # 1.0 explores, 2.33 is strict
+# max_confirmations = 4
+
+[runs]
+# wall_clock_factor = 4    # a run may take this many times the champion's time
+# min_free_gigabytes = 1
+"""
+
+
+def render(profile: str, corpus: str) -> str:
+    """The text of a new lab's autoresearch.toml."""
+    import json
+
+    return TEMPLATE.format(profile=json.dumps(profile), corpus=json.dumps(corpus))
+
+
+def api_key() -> str | None:
+    """The Anthropic key from the environment."""
+    return os.environ.get("ANTHROPIC_API_KEY") or None

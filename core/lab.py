@@ -1,0 +1,112 @@
+"""A lab is one directory; this is its front door: where everything lies, making one, opening one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import config
+from core.config import Config
+from core.errors import LabError
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Where everything of one lab lies."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / config.FILE_NAME
+
+    @property
+    def program(self) -> Path:
+        return self.root / "program.md"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "lab.db"
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "engine.sock"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "engine.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "engine.log"
+
+    @property
+    def repo(self) -> Path:
+        return self.root / "repo"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    def run_directory(self, run_id: int) -> Path:
+        return self.runs / f"{run_id:06d}"
+
+    def exists(self) -> bool:
+        return self.config_file.exists()
+
+    def load_config(self) -> Config:
+        return config.load(self.config_file)
+
+
+def find(path: Path) -> Lab:
+    """The lab in a directory that must already hold one.
+
+    Raises:
+        LabError: there is none.
+    """
+    lab = Lab(Path(os.path.abspath(path)))
+    if not lab.exists():
+        raise LabError(f"{path} is not a lab (no {config.FILE_NAME} in it)", hint=f"autoresearch-tui init {path}")
+    return lab
+
+
+def create(path: Path, *, profile: str, corpus: str = "stdlib") -> Lab:
+    """Make a lab directory for the built-in target. The engine makes the repository and the database when it first starts.
+
+    Raises:
+        LabError: something else is already there, or the directory cannot be written.
+    """
+    lab = Lab(Path(os.path.abspath(path)))
+    if lab.exists():
+        raise LabError(f"{path} already holds a lab", hint=f"autoresearch-tui {path} opens it")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise LabError(f"{path} exists and is not an empty directory", hint="choose another name; nothing was changed")
+    if corpus != "stdlib" and not corpus.startswith("hf:"):
+        corpus = os.path.abspath(corpus)
+        if not os.path.isdir(corpus):
+            raise LabError(f"no such corpus directory: {corpus}", hint="--corpus stdlib needs nothing")
+    try:
+        lab.root.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(target_source() / "program.md", lab.program)
+        lab.runs.mkdir()
+        temporary = lab.config_file.with_suffix(".tmp")
+        temporary.write_text(config.render(profile, corpus), encoding="utf-8")
+        temporary.replace(lab.config_file)  # last: from now on it is a lab
+    except OSError as error:
+        raise LabError(f"{path} cannot be written: {error.strerror}", hint="choose another directory") from error
+    return lab
+
+
+def target_source() -> Path:
+    """Where the built-in target's files are installed; found without importing them."""
+    spec = importlib.util.find_spec("nanochat")
+    if spec is None or spec.origin is None:
+        raise LabError("the built-in target (package nanochat) is not installed", hint="pip install autoresearch-tui")
+    return Path(spec.origin).parent

@@ -1,0 +1,361 @@
+"""Typed reads of lab.db. A reader opens the file read-only and never blocks the engine's writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from core.errors import StoreError
+from core.models import (
+    LIVE_RUNS,
+    Autonomy,
+    Decision,
+    Event,
+    Experiment,
+    Message,
+    PatchVersion,
+    Purpose,
+    Review,
+    Run,
+    RunState,
+    Series,
+    State,
+    Verdict,
+    Via,
+)
+from core.store.migrations import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One line of a list of experiments: what a table shows, without the long texts."""
+
+    id: int
+    state: State
+    title: str
+    author: str
+    category: str
+    verdict: Verdict | None
+    metric: float | None
+    delta: float | None
+    delta_low: float | None
+    delta_high: float | None
+    commit_sha: str | None
+    hold_until: float | None
+    deferred_at: float | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """One row of the lineage of kept commits."""
+
+    seq: int
+    commit_sha: str
+    experiment_id: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One telemetry sample of one device. None where the device does not say."""
+
+    device: str
+    at: float
+    utilization: float | None
+    """percent"""
+    memory_used: float | None
+    """bytes"""
+    memory_total: float | None
+    power: float | None
+    """watts"""
+    temperature: float | None
+    """°C"""
+
+
+EXPERIMENT = ", ".join(Experiment.__dataclass_fields__)
+SUMMARY = ", ".join(Summary.__dataclass_fields__)
+RUN = ", ".join(Run.__dataclass_fields__)
+REVIEW = ", ".join(Review.__dataclass_fields__)
+
+
+def _experiment(row: Sequence[Any]) -> Experiment:
+    e = Experiment(*row)
+    return replace(e, state=State(e.state), verdict=Verdict(e.verdict) if e.verdict else None)
+
+
+def _summary(row: Sequence[Any]) -> Summary:
+    verdict = Verdict(row[5]) if row[5] else None
+    return Summary(row[0], State(row[1]), row[2], row[3], row[4], verdict, *row[6:])
+
+
+def _run(row: Sequence[Any]) -> Run:
+    r = Run(*row)
+    return replace(r, purpose=Purpose(r.purpose), state=RunState(r.state), detail=json.loads(str(r.detail)))
+
+
+def _review(row: Sequence[Any]) -> Review:
+    r = Review(*row)
+    return replace(
+        r,
+        decision=Decision(r.decision),
+        via=Via(r.via),
+        hunks_kept=_ints(r.hunks_kept),
+        hunks_seen=_ints(r.hunks_seen),
+    )
+
+
+def _ints(text: Any) -> tuple[int, ...] | None:
+    return None if text is None else tuple(json.loads(text))
+
+
+class Reader:
+    """Read-only access to one lab's record.
+
+    Raises:
+        StoreError: the file is missing, is not a lab's database, or is corrupt.
+    """
+
+    read_only = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            raise StoreError(f"{path}: no such database", hint="autoresearch-tui init LAB makes a lab")
+        try:
+            self.db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5, check_same_thread=False)
+            self.db.execute("PRAGMA trusted_schema=OFF")
+            self.version = int(self.db.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise unreadable(path, error) from error
+
+    @property
+    def newer(self) -> bool:
+        """The database was written by a newer autoresearch-tui than this one."""
+        return self.version > SCHEMA_VERSION
+
+    def close(self) -> None:
+        self.db.close()
+
+    def data_version(self) -> int:
+        """Changes whenever another connection has committed; 4 µs."""
+        return int(self._one("PRAGMA data_version")[0])
+
+    # ---- experiments -------------------------------------------------------------------------------------------
+
+    def experiment(self, experiment_id: int) -> Experiment | None:
+        row = self._first(f"SELECT {EXPERIMENT} FROM experiments WHERE id = ?", experiment_id)
+        return None if row is None else _experiment(row)
+
+    def experiments(self, *states: State) -> list[Experiment]:
+        """Whole experiments in these states (all where none is named), oldest first."""
+        where, values = _in("state", states)
+        return [_experiment(r) for r in self._all(f"SELECT {EXPERIMENT} FROM experiments{where} ORDER BY id", *values)]
+
+    def summaries(self, *, newest: int | None = None) -> list[Summary]:
+        """A line an experiment, newest first."""
+        limit = f" LIMIT {int(newest)}" if newest is not None else ""
+        return [_summary(r) for r in self._all(f"SELECT {SUMMARY} FROM experiments ORDER BY id DESC{limit}")]
+
+    def summary(self, experiment_id: int) -> Summary | None:
+        row = self._first(f"SELECT {SUMMARY} FROM experiments WHERE id = ?", experiment_id)
+        return None if row is None else _summary(row)
+
+    def queue(self) -> list[Summary]:
+        """Experiments that wait for a review, in the order in which they are shown; deferred ones last."""
+        return [
+            _summary(r)
+            for r in self._all(
+                f"SELECT {SUMMARY} FROM experiments WHERE state = 'proposed' ORDER BY deferred_at NULLS FIRST, id"
+            )
+        ]
+
+    def counts(self) -> dict[State, int]:
+        """Number of experiments in each state."""
+        found = {State(s): int(n) for s, n in self._all("SELECT state, count(*) FROM experiments GROUP BY state")}
+        return {state: found.get(state, 0) for state in State}
+
+    def verdict_counts(self) -> dict[Verdict, int]:
+        rows = self._all("SELECT verdict, count(*) FROM experiments WHERE verdict IS NOT NULL GROUP BY verdict")
+        found = {Verdict(v): int(n) for v, n in rows}
+        return {verdict: found.get(verdict, 0) for verdict in Verdict}
+
+    def tried(self, syntax_sha256: str) -> int | None:
+        """The experiment that already tried (or was vetoed for) this very code, if any."""
+        row = self._first(
+            "SELECT id FROM experiments WHERE syntax_sha256 = ? AND state != 'invalid' ORDER BY id LIMIT 1",
+            syntax_sha256,
+        )
+        return None if row is None else int(row[0])
+
+    # ---- patches and reviews -----------------------------------------------------------------------------------
+
+    def patch(self, sha256: str) -> str | None:
+        """The text of a patch."""
+        row = self._first("SELECT body FROM patches WHERE sha256 = ?", sha256)
+        return None if row is None else str(row[0])
+
+    def patches(self) -> Iterable[tuple[str, str]]:
+        """Every (sha256, body); for `verify`."""
+        yield from self._all("SELECT sha256, body FROM patches")
+
+    def patch_versions(self, experiment_id: int) -> list[PatchVersion]:
+        rows = self._all(
+            "SELECT experiment_id, version, sha256, source, at FROM patch_versions "
+            "WHERE experiment_id = ? ORDER BY version",
+            experiment_id,
+        )
+        return [PatchVersion(*row) for row in rows]
+
+    def reviews(self, experiment_id: int | None = None) -> list[Review]:
+        """Reviews of one experiment (of all where None), oldest first."""
+        where, values = ("", ()) if experiment_id is None else (" WHERE experiment_id = ?", (experiment_id,))
+        return [_review(r) for r in self._all(f"SELECT {REVIEW} FROM reviews{where} ORDER BY id", *values)]
+
+    # ---- runs and curves ---------------------------------------------------------------------------------------
+
+    def run(self, run_id: int) -> Run | None:
+        row = self._first(f"SELECT {RUN} FROM runs WHERE id = ?", run_id)
+        return None if row is None else _run(row)
+
+    def runs(self, *, experiment_id: int | None = None, commit_sha: str | None = None) -> list[Run]:
+        """Runs of an experiment or of a commit (all where neither is named), oldest first."""
+        where, values = [], []
+        for column, value in (("experiment_id", experiment_id), ("commit_sha", commit_sha)):
+            if value is not None:
+                where.append(f"{column} = ?")
+                values.append(value)
+        clause = f" WHERE {' AND '.join(where)}" if where else ""
+        return [_run(r) for r in self._all(f"SELECT {RUN} FROM runs{clause} ORDER BY id", *values)]
+
+    def live_runs(self) -> list[Run]:
+        where, values = _in("state", LIVE_RUNS)
+        return [_run(r) for r in self._all(f"SELECT {RUN} FROM runs{where} ORDER BY id", *values)]
+
+    def last_run(self) -> Run | None:
+        row = self._first(f"SELECT {RUN} FROM runs ORDER BY id DESC LIMIT 1")
+        return None if row is None else _run(row)
+
+    def series(self, run_id: int, name: str, *, after_step: int = -1) -> Series:
+        """One curve of a run, from the step after `after_step` on."""
+        rows = self._all(
+            "SELECT step, t, value FROM points WHERE run_id = ? AND name = ? AND step > ? ORDER BY step",
+            run_id,
+            name,
+            after_step,
+        )
+        return Series(
+            name,
+            tuple(r[0] for r in rows),
+            tuple(r[1] for r in rows),
+            tuple(math.nan if r[2] is None else r[2] for r in rows),
+        )
+
+    def series_names(self, run_id: int) -> list[str]:
+        return [str(r[0]) for r in self._all("SELECT DISTINCT name FROM points WHERE run_id = ? ORDER BY name", run_id)]
+
+    def gauges(self, *, since: float = 0.0) -> list[Gauge]:
+        """Telemetry samples newer than `since` (Unix time), oldest first."""
+        return [
+            Gauge(*r)
+            for r in self._all(
+                "SELECT device, at, utilization, memory_used, memory_total, power, temperature "
+                "FROM telemetry WHERE at > ? ORDER BY at",
+                since,
+            )
+        ]
+
+    # ---- the lab -----------------------------------------------------------------------------------------------
+
+    def champion(self) -> Champion | None:
+        row = self._first("SELECT seq, commit_sha, experiment_id, at FROM champions ORDER BY seq DESC LIMIT 1")
+        return None if row is None else Champion(*row)
+
+    def champions(self) -> list[Champion]:
+        """The lineage, first baseline first."""
+        return [
+            Champion(*r) for r in self._all("SELECT seq, commit_sha, experiment_id, at FROM champions ORDER BY seq")
+        ]
+
+    def setting(self, key: str, default: Any = None) -> Any:
+        row = self._first("SELECT value FROM settings WHERE key = ?", key)
+        return default if row is None else json.loads(row[0])
+
+    def autonomy(self) -> Autonomy:
+        return Autonomy(self.setting("autonomy", Autonomy.MANUAL))
+
+    def paused(self) -> str:
+        """Why no new run starts; empty when runs may start."""
+        return str(self.setting("paused", ""))
+
+    def messages(self, *, unanswered: bool = False) -> list[Message]:
+        where = " WHERE answered_by IS NULL" if unanswered else ""
+        rows = self._all(f"SELECT id, at, actor, kind, body, answered_by FROM messages{where} ORDER BY id")
+        return [Message(*row) for row in rows]
+
+    def events(self, *, after: int = 0, limit: int = 10_000) -> list[Event]:
+        """The journal after a sequence number, oldest first."""
+        rows = self._all(
+            "SELECT seq, at, kind, experiment_id, run_id, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+            after,
+            limit,
+        )
+        return [Event(r[0], r[1], r[2], r[3], r[4], json.loads(r[5])) for r in rows]
+
+    def last_seq(self) -> int:
+        return int(self._one("SELECT coalesce(max(seq), 0) FROM events")[0])
+
+    def quick_check(self) -> str:
+        """`ok`, or what SQLite finds wrong with the file."""
+        rows = self._all("PRAGMA quick_check")
+        return "; ".join(str(r[0]) for r in rows)
+
+    def foreign_key_problems(self) -> int:
+        return len(self._all("PRAGMA foreign_key_check"))
+
+    # ---- plumbing ----------------------------------------------------------------------------------------------
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        try:
+            return self.db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise unreadable(self.path, error) from error
+
+    def _first(self, sql: str, *values: Any) -> Any | None:
+        rows = self._all(sql, *values)
+        return rows[0] if rows else None
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self._all(sql, *values)[0]
+
+
+def _in(column: str, values: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    if not values:
+        return "", ()
+    return f" WHERE {column} IN ({', '.join('?' * len(values))})", tuple(str(v) for v in values)
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
+    """SQLite's complaint in words that say what is safe and what to do."""
+    text = str(error)
+    if "not a database" in text or "malformed" in text:
+        return StoreError(
+            f"{path} is damaged ({text}). Nothing was changed; the repository and the runs beside it are untouched.",
+            hint=f"restore the newest copy in {path.parent / 'backups'}, or: sqlite3 {path.name} .recover",
+        )
+    if "locked" in text or "busy" in text:
+        return StoreError(f"{path} is locked by another program ({text}).", hint="close it and try again")
+    if "full" in text:
+        return StoreError(
+            f"{path}: the disk is full. Everything recorded so far is safe.",
+            hint="free some space, then: autoresearch-tui resume LAB",
+        )
+    if "readonly" in text or "read-only" in text or "unable to open" in text:
+        return StoreError(f"{path} cannot be written here ({text}).", hint="check the permissions of the lab directory")
+    return StoreError(f"{path}: {text}", hint="autoresearch-tui verify LAB checks the whole lab")
