@@ -29,12 +29,16 @@ class Target(Section):
     """single values of the profile, changed: `depth = 2`"""
     corpus: str = "stdlib"
     """stdlib, a directory of text files, a directory of parquet shards, or hf:REPOSITORY"""
+    source: str = ""
+    """the directory the editable files are first copied from; empty: the built-in nanochat"""
     metric: str = "val_bpb"
     direction: Literal["min", "max"] = "min"
     editable: list[str] = Field(default=["train.py"], min_length=1)
     """the files a patch may touch"""
     prepare: list[str] = ["{python}", "-m", "nanochat.prepare", "--profile", "{profile}", "--corpus", "{corpus}"]
     """makes the data once; {python}, {profile}, {corpus}, {lab} are filled in; empty for none"""
+    describe: list[str] = ["{python}", "-m", "nanochat.profiles", "{profile}", "--json"]
+    """prints the profile as JSON; its key `env` is added to the environment of trainer and evaluator; empty for none"""
     train: list[str] = Field(default=["{python}", "train.py"], min_length=1)
     evaluate: list[str] = ["{python}", "-m", "nanochat.evaluate"]
     """measures the checkpoint in a fresh process; empty: the metric is read from the training output"""

@@ -78,7 +78,7 @@ def find(path: Path) -> Lab:
 
 
 def create(path: Path, *, profile: str, corpus: str = "stdlib") -> Lab:
-    """Make a lab directory for the built-in target. The engine makes the repository and the database when it first starts.
+    """Make a lab directory for the built-in target; the engine makes repository and database at its first start.
 
     Raises:
         LabError: something else is already there, or the directory cannot be written.

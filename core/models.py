@@ -147,6 +147,10 @@ class Experiment:
     delta_low: float | None
     delta_high: float | None
     """95 % interval of delta"""
+    shrunken: float | None
+    """delta, drawn towards zero by how noisy it is"""
+    confirmations: int | None
+    """runs on fresh seeds behind delta; 0: the screening run alone"""
     problem: str
     """why the patch is invalid or no longer applies; empty when it is fine"""
     syntax_sha256: str

@@ -1,7 +1,7 @@
 """The requests a screen or a command may make of the engine, and the socket they travel on.
 
 One JSON object a line, both ways. A request is answered only after the engine has committed it; a refusal comes back
-with its reason and changes nothing. The socket's connection is also the liveness of the engine: refused means no engine.
+with its reason and changes nothing. The socket is also the sign of life: connection refused means no engine.
 """
 
 from __future__ import annotations

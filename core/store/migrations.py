@@ -41,6 +41,8 @@ CREATE TABLE experiments (
   delta           REAL,
   delta_low       REAL,
   delta_high      REAL,
+  shrunken        REAL,
+  confirmations   INTEGER,
   problem         TEXT NOT NULL DEFAULT '',
   syntax_sha256   TEXT NOT NULL DEFAULT '',
   hold_until      REAL,

@@ -201,6 +201,11 @@ class Reader:
         row = self._first("SELECT body FROM patches WHERE sha256 = ?", sha256)
         return None if row is None else str(row[0])
 
+    def patch_size(self, sha256: str) -> tuple[int, int]:
+        """Lines added and removed by a patch."""
+        row = self._first("SELECT added, removed FROM patches WHERE sha256 = ?", sha256)
+        return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
     def patches(self) -> Iterable[tuple[str, str]]:
         """Every (sha256, body); for `verify`."""
         yield from self._all("SELECT sha256, body FROM patches")
@@ -310,6 +315,10 @@ class Reader:
 
     def last_seq(self) -> int:
         return int(self._one("SELECT coalesce(max(seq), 0) FROM events")[0])
+
+    def events_missing(self) -> int:
+        """Sequence numbers of the journal that were given out and are gone; they are never reused."""
+        return int(self._one("SELECT coalesce(max(seq), 0) - count(*) FROM events")[0])
 
     def quick_check(self) -> str:
         """`ok`, or what SQLite finds wrong with the file."""

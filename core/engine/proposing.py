@@ -1,0 +1,219 @@
+"""Keeps proposals ready: asks the researcher ahead of need, checks what comes back, puts it before the human."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from core import patches
+from core.engine.bench import Bench, log
+from core.engine.reviewing import Reviewing
+from core.errors import LabError, PatchError, ResearcherError
+from core.failpoints import failpoint
+from core.models import Experiment, Message, Proposal, State
+from core.researchers.base import Researcher, Revision, Situation
+
+PATIENCE = 300.0
+"""the longest wait, in seconds, between two tries of a researcher that fails"""
+
+
+class Proposing:
+    """At most one question to the researcher at a time."""
+
+    def __init__(self, bench: Bench, reviewing: Reviewing, researcher: Researcher) -> None:
+        self.bench = bench
+        self.reviewing = reviewing
+        self.researcher = researcher
+        self._task: asyncio.Task[None] | None = None
+        self._failures = 0
+        self._not_before = 0.0
+        self._dry_at: tuple[int, ...] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @property
+    def dry(self) -> bool:
+        """The researcher had nothing more to propose, and nothing has happened since that could change its mind."""
+        return self._dry_at is not None and self._dry_at == self._what_it_knows()
+
+    def step(self) -> None:
+        """Start the next question if one is due."""
+        if self.busy or time.monotonic() < self._not_before:
+            return
+        revision = self._revision()
+        if revision is None and (self._enough() or self.dry):
+            if not self.dry:
+                self._say("idle", "")
+            return
+        self._task = asyncio.create_task(self._ask(revision))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _enough(self) -> bool:
+        counts = self.bench.store.counts()
+        return counts[State.PROPOSED] + counts[State.APPROVED] >= self.bench.config.researcher.lookahead
+
+    def _what_it_knows(self) -> tuple[int, ...]:
+        counts = self.bench.store.counts()
+        champion = self.bench.store.champion()
+        unanswered = len(self.bench.store.messages(unanswered=True))
+        return (counts[State.JUDGED], counts[State.VETOED], champion.seq if champion else 0, unanswered)
+
+    def _revision(self) -> Revision | None:
+        for experiment in self.bench.store.experiments(State.REVISING):
+            notes = [r.reason for r in self.bench.store.reviews(experiment.id) if r.undone_at is None]
+            body = self.bench.store.patch(experiment.patch_sha256 or "") or ""
+            return Revision(experiment, body, notes[-1] if notes else "")
+        return None
+
+    def _situation(self, revision: Revision | None) -> Situation:
+        store = self.bench.store
+        files = self.bench.champion_files()
+
+        def tried(changed: Mapping[str, str]) -> int | None:
+            return store.tried(patches.syntax_sha256({**files, **changed}))
+
+        reviews: dict[int, list[object]] = {}
+        for review in store.reviews():
+            if review.undone_at is None:
+                reviews.setdefault(review.experiment_id, []).append(review)
+        target = self.bench.config.target
+        noise = store.setting("noise", {})
+        return Situation(
+            champion=self.bench.champion(),
+            files=files,
+            program=self._program(),
+            metric=target.metric,
+            direction=target.direction,
+            history=store.experiments(),
+            reviews=reviews,  # type: ignore[arg-type]
+            messages=store.messages(unanswered=True),
+            revision=revision,
+            sigma=noise.get(self.bench.devices[0].kind, {}).get("sigma"),
+            seed=self.bench.config.researcher.seed,
+            tried=tried,
+        )
+
+    def _program(self) -> str:
+        try:
+            return self.bench.lab.program.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            log.warning("program.md cannot be read: %s", error)
+            return ""
+
+    async def _ask(self, revision: Revision | None) -> None:
+        situation = self._situation(revision)
+        self._say("thinking", "reading the history")
+        try:
+            proposal = await self.researcher.propose(situation, lambda words: self._say("thinking", words))
+        except ResearcherError as error:
+            self._failed(error, revision)
+        except LabError as error:
+            self._failed(ResearcherError(error.message, hint=error.hint), revision)
+        else:
+            self._failures = 0
+            if proposal is None:
+                self._dry_at = self._what_it_knows()
+                self._say("dry", "has nothing more to propose")
+                self.bench.store.event("researcher_dry")
+            else:
+                self.take(proposal, situation)
+                self._say("idle", "")
+        self.bench.wake.set()
+
+    def _failed(self, error: ResearcherError, revision: Revision | None) -> None:
+        log.warning("the researcher failed: %s", error)
+        if revision is not None:  # back to the human, who can edit or veto it
+            self.bench.store.update_experiment(
+                revision.experiment.id, event="not_revised", state=State.PROPOSED, problem=error.message
+            )
+            return
+        self._failures += 1
+        wait = min(PATIENCE, 2.0**self._failures)
+        self._not_before = time.monotonic() + wait
+        self._say("error", f"{error.message}; trying again in {wait:.0f} s")
+        self.bench.store.event("researcher_failed", error=error.message, hint=error.hint)
+
+    def take(self, proposal: Proposal, situation: Situation) -> int:
+        """Record a proposal: waiting for a review, or invalid with the reason."""
+        patch, problem = self._check(proposal, situation)
+        store = self.bench.store
+        with store.transaction():
+            if situation.revision is not None and not problem:
+                experiment_id = situation.revision.experiment.id
+                self._revise(situation.revision.experiment, proposal)
+            else:
+                state = State.INVALID if problem else State.PROPOSED
+                experiment_id = store.add_experiment(
+                    proposal, parent_commit=situation.champion, state=state, problem=problem
+                )
+            if patch is not None:
+                store.add_patch(patch.sha256, patch.text, added=patch.added, removed=patch.removed)
+                source = "revised" if situation.revision is not None and not problem else "proposed"
+                store.add_patch_version(experiment_id, patch.sha256, source)
+                syntax = patches.syntax_sha256({**situation.files, **proposal.files})
+                store.update_experiment(
+                    experiment_id, event="patch", note={"sha256": patch.sha256}, syntax_sha256=syntax
+                )
+            if not problem:
+                store.answer_messages([m.id for m in self._answered(situation)], experiment_id=experiment_id)
+        failpoint("proposal_recorded")
+        if problem and situation.revision is not None:
+            store.update_experiment(
+                situation.revision.experiment.id, event="not_revised", state=State.PROPOSED, problem=problem
+            )
+        if situation.champion != self.bench.champion():
+            self.reviewing.rebase_waiting()
+        return experiment_id
+
+    def _answered(self, situation: Situation) -> list[Message]:
+        return [] if self.researcher.name == "offline" else list(situation.messages)
+
+    def _revise(self, experiment: Experiment, proposal: Proposal) -> None:
+        self.bench.store.update_experiment(
+            experiment.id,
+            event="revised",
+            state=State.PROPOSED,
+            title=proposal.title,
+            hypothesis=proposal.hypothesis,
+            rationale=proposal.rationale,
+            category=proposal.category,
+            expected=proposal.expected,
+            key=proposal.key,
+            parent_commit=self.bench.champion(),
+            problem="",
+        )
+
+    def _check(self, proposal: Proposal, situation: Situation) -> tuple[patches.Patch | None, str]:
+        editable = self.bench.config.target.editable
+        if outside := [path for path in proposal.files if path not in editable]:
+            return None, f"touches files that are frozen: {', '.join(outside)}"
+        before = {path: situation.files[path] for path in proposal.files}
+        try:
+            patch = patches.diff(before, proposal.files)
+            found = patches.problems(patch, situation.files, editable)
+        except PatchError as error:
+            return None, error.message
+        if not patch.hunks:
+            return None, "changes nothing"
+        if found:
+            return patch, "; ".join(found)
+        same = situation.tried(proposal.files)
+        revised = situation.revision.experiment.id if situation.revision else None
+        if same is not None and same != revised:
+            return patch, f"is the same code as #{same}"
+        return patch, ""
+
+    def _say(self, state: str, detail: str) -> None:
+        now = self.bench.store.setting("researcher", {})
+        if (now.get("state"), now.get("detail")) == (state, detail):
+            return
+        since = now.get("since") if now.get("state") == state else self.bench.now()
+        known = {"kind": self.researcher.name, "key_missing": now.get("key_missing", False)}
+        self.bench.store.set("researcher", {**known, "state": state, "detail": detail, "since": since})

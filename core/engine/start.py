@@ -1,0 +1,61 @@
+"""Starts a lab's engine in a session of its own, and says why when it does not come up."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from core.errors import LabError
+from core.lab import Lab
+from core.requests import NoEngine, Ping, ask
+
+PATIENCE = 20.0
+"""seconds an engine may take to come up"""
+
+
+def start_detached(lab: Lab) -> None:
+    """Start the engine unless one runs; returns when it answers.
+
+    Raises:
+        LabError: it ended at once, with what it said; or it does not answer.
+    """
+    if answers(lab):
+        return
+    words = lab.root / "engine.err"
+    try:
+        with words.open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "core.engine", str(lab.root)],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+                cwd="/",
+            )
+    except OSError as error:
+        raise LabError(f"the engine cannot be started: {error.strerror}", hint=f"look at {lab.root}") from error
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if process.poll() is not None and not answers(lab):
+            said = words.read_text(errors="replace").strip()
+            raise LabError(
+                said or f"the engine ended with exit code {process.returncode}", hint=f"{lab.log} may say more"
+            )
+        if answers(lab):
+            return
+        time.sleep(0.02)
+    raise LabError("the engine was started but does not answer", hint=f"look at {lab.log}")
+
+
+def answers(lab: Lab) -> bool:
+    """Whether an engine answers on the lab's socket."""
+    if not Path(lab.socket).exists():
+        return False
+    try:
+        asyncio.run(ask(lab.socket, Ping(), timeout=5.0))
+    except NoEngine:
+        return False
+    return True

@@ -1,0 +1,164 @@
+"""The machine's devices: which there are, what class they belong to, and what their gauges say."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import LabError
+from core.store.reader import Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Something a run occupies alone."""
+
+    name: str
+    """`cpu` or `cuda:0`: what the trainer is told"""
+    kind: str
+    """the device class: results compare only within one"""
+    memory: int
+    """bytes"""
+
+
+def find(names: Sequence[str]) -> list[Device]:
+    """The devices of a lab: those named in its config, or every GPU, or the CPU.
+
+    Raises:
+        LabError: a device that is named is not there.
+    """
+    gpus = list(_gpus())
+    known = {device.name: device for device in [*gpus, cpu()]}
+    if missing := [name for name in names if name not in known]:
+        raise LabError(
+            f"no such device: {', '.join(missing)}",
+            hint=f"runs.devices in autoresearch.toml; here are: {', '.join(known)}",
+        )
+    return [known[name] for name in names] if names else gpus or [cpu()]
+
+
+def profile_for(devices: Sequence[Device]) -> str:
+    """The built-in profile that fits the first device."""
+    first = devices[0]
+    if first.name == "cpu":
+        return "cpu"
+    gigabytes = first.memory / 2**30
+    return "h100" if gigabytes > 70 else "gpu-24g" if gigabytes > 20 else "gpu-8g"
+
+
+def cpu() -> Device:
+    import psutil
+
+    return Device("cpu", f"{_cpu_model()} ×{os.cpu_count()}", int(psutil.virtual_memory().total))
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.split(":", 1)[1].split())
+    except OSError:
+        pass  # not Linux: the platform module knows less, but something
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> Iterator[Device]:
+    with _nvml() as nvml:
+        if nvml is None:
+            return
+        for index in range(nvml.nvmlDeviceGetCount()):
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            name = nvml.nvmlDeviceGetName(handle)
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle).total
+            driver = nvml.nvmlSystemGetDriverVersion()
+            yield Device(f"cuda:{index}", f"{name} / driver {driver}", int(memory))
+
+
+@contextmanager
+def _nvml() -> Iterator[Any]:
+    """NVML, or None where there is no NVIDIA driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def sample(devices: Sequence[Device]) -> list[Gauge]:
+    """One gauge reading per device; None for what the device does not say."""
+    import psutil
+
+    now = time.time()
+    gauges = []
+    for device in devices:
+        if device.name == "cpu":
+            memory = psutil.virtual_memory()
+            gauges.append(
+                Gauge("cpu", now, psutil.cpu_percent(), memory.total - memory.available, memory.total, None, None)
+            )
+    gpus = [device for device in devices if device.name.startswith("cuda:")]
+    if gpus:
+        with _nvml() as nvml:
+            gauges += [_gpu_gauge(nvml, device, now) for device in gpus if nvml is not None]
+    return gauges
+
+
+def _gpu_gauge(nvml: Any, device: Device, now: float) -> Gauge:
+    handle = nvml.nvmlDeviceGetHandleByIndex(int(device.name.removeprefix("cuda:")))
+
+    def reading(ask: Any) -> float | None:
+        try:
+            return float(ask())
+        except nvml.NVMLError:
+            return None
+
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    return Gauge(
+        device.name,
+        now,
+        reading(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+        float(memory.used),
+        float(memory.total),
+        reading(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+        reading(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+    )
+
+
+def boot_id() -> str:
+    """Differs after every reboot: a pid of another boot is somebody else."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        import psutil
+
+        return str(int(psutil.boot_time()))
+
+
+def started(pid: int) -> float | None:
+    """When a live process started, in units that do not change while it lives; None when it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return None if fields[0] in "ZX" else float(fields[19])
+    except OSError:
+        pass  # gone, or not Linux
+    if Path("/proc/self/stat").exists():
+        return None
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.Error:
+        return None

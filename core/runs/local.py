@@ -1,0 +1,138 @@
+"""Runs on this machine: start a runner detached, look how it is doing, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.runs import devices, runner
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process the runner starts: the trainer or the evaluator."""
+
+    argv: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    seconds: float
+    """its wall clock"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a runner is told; `spec.json`."""
+
+    run: int
+    attempt: int
+    trainer: Child
+    evaluator: Child | None
+    log_bytes: int
+    out_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Who a runner is, well enough to know it again after a restart."""
+
+    pid: int
+    started: float
+    boot_id: str
+
+
+class LocalExecutor:
+    """Starts runners as children in sessions of their own, so that they outlive the engine."""
+
+    def __init__(self) -> None:
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, directory: Path, spec: Spec) -> Process:
+        """Write the spec, start the runner."""
+        for stale in ("exit.json", "start.json", "phase.json", "stdout.log"):
+            (directory / stale).unlink(missing_ok=True)
+        for folder in ("out", "eval"):
+            shutil.rmtree(directory / folder, ignore_errors=True)
+            (directory / folder).mkdir(parents=True)
+        body = {
+            "run": spec.run,
+            "attempt": spec.attempt,
+            "log_bytes": spec.log_bytes,
+            "out_bytes": spec.out_bytes,
+            "trainer": _child(spec.trainer),
+            "evaluator": None if spec.evaluator is None else _child(spec.evaluator),
+        }
+        runner.write_json(directory / "spec.json", body)
+        with (directory / "runner.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", runner.__file__, str(directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            )
+        self._children[process.pid] = process
+        return Process(process.pid, devices.started(process.pid) or 0.0, devices.boot_id())
+
+    def alive(self, process: Process) -> bool:
+        """Whether this very runner still lives, not a later process with its number."""
+        if (child := self._children.get(process.pid)) is not None and child.poll() is not None:
+            del self._children[process.pid]
+            return False
+        return process.boot_id == devices.boot_id() and devices.started(process.pid) == process.started
+
+    def stop(self, process: Process) -> None:
+        """Ask a runner to end its run; it still leaves an exit.json."""
+        if self.alive(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+
+
+def _child(child: Child) -> dict[str, Any]:
+    return {"argv": list(child.argv), "cwd": child.cwd, "env": dict(child.env), "seconds": child.seconds}
+
+
+def read_exit(directory: Path, *, run: int, attempt: int) -> dict[str, Any] | None:
+    """How a run ended, or None while it has not; an exit of another attempt does not count."""
+    try:
+        value = json.loads((directory / "exit.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(value, dict) or (value.get("run"), value.get("attempt")) != (run, attempt):
+        return None
+    return value
+
+
+def read_phase(directory: Path) -> str:
+    """What a run is doing: the runner's word once it evaluates, the trainer's own before that."""
+    outer = runner.read_json(directory / "phase.json") or {}
+    inner = runner.read_json(directory / "out" / "phase.json") or {}
+    name = str(outer.get("phase", "starting"))
+    if name == "starting" and isinstance(inner.get("phase"), str):
+        name = inner["phase"]
+    return name if name in PHASES else "training"
+
+
+PHASES = ("starting", "compiling", "training", "saving", "evaluating", "done")
+
+
+def start_process(directory: Path) -> Process | None:
+    """The runner that wrote start.json in a run directory: found again when the engine died before recording it."""
+    body = runner.read_json(directory / "start.json")
+    pid = body.get("pid") if body else None
+    if not isinstance(pid, int) or (started := devices.started(pid)) is None:
+        return None
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        command = []
+    return Process(pid, started, devices.boot_id()) if str(directory).encode() in command else None

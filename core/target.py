@@ -1,0 +1,90 @@
+"""How the code under research is started: commands and environments of the trainer and the evaluator.
+
+The environment is an allow-list: nothing of the engine's own (keys, tokens, proxies) reaches code that a model wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.config import Config
+from core.lab import Lab
+from core.runs.local import Child
+
+INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "XDG_CACHE_HOME")
+
+
+def fill(config: Config, lab: Lab, argv: Sequence[str]) -> list[str]:
+    """A command with its placeholders filled in."""
+    values = {
+        "python": sys.executable,
+        "profile": config.target.profile,
+        "corpus": config.target.corpus,
+        "lab": str(lab.root),
+    }
+    return [_filled(part, values) for part in argv]
+
+
+def _filled(part: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        part = part.replace("{" + name + "}", value)
+    return part
+
+
+def profile_argument(config: Config) -> str:
+    """What AR_PROFILE says: the profile's name, or a JSON object where single sizes are changed."""
+    sizes = config.target.sizes
+    return json.dumps({"name": config.target.profile, **sizes}) if sizes else config.target.profile
+
+
+def children(
+    config: Config,
+    lab: Lab,
+    directory: Path,
+    *,
+    device: str,
+    seed: int,
+    data: str,
+    profile: Mapping[str, Any],
+    seconds: float,
+) -> tuple[Child, Child | None]:
+    """The trainer and the evaluator of one run in `directory`."""
+    common = {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        **{str(k): str(v) for k, v in dict(profile.get("env") or {}).items()},
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AR_OUT": str(directory / "out"),
+        "AR_DATA": data,
+        "AR_PROFILE": profile_argument(config),
+        "AR_DEVICE": device,
+        "AR_SEED": str(seed),
+        **config.runs.environment,
+    }
+    trainer = Child(
+        fill(config, lab, config.target.train),
+        cwd=str(directory / "src"),
+        env={**common, "HOME": str(directory / "out")},
+        seconds=seconds,
+    )
+    if not config.target.evaluate:
+        return trainer, None
+    measured = directory / "eval"
+    evaluator = Child(
+        fill(config, lab, config.target.evaluate),
+        cwd=str(measured),
+        env={
+            **common,
+            "HOME": str(measured),
+            "AR_SRC": str(directory / "src"),
+            "AR_EVAL_OUT": str(measured),
+            "AR_SPLIT": "val",
+        },
+        seconds=config.runs.evaluate_seconds,
+    )
+    return trainer, evaluator

@@ -1,0 +1,222 @@
+"""Git, through GitPython, behind this one file. Objects and refs only: no checkout, nobody's index, hooks or filters.
+
+Every approved experiment keeps `refs/autoresearch/<id>`, so discarded work is never lost; the branch
+`autoresearch/<lab>` is the champion. A repository is opened per operation (GitPython leaks in long-running processes).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from core.errors import WorkspaceError
+from core.failpoints import failpoint
+
+REFS = "refs/autoresearch"
+ISOLATED = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_AUTHOR_NAME": "autoresearch-tui",
+    "GIT_AUTHOR_EMAIL": "autoresearch@localhost",
+    "GIT_COMMITTER_NAME": "autoresearch-tui",
+    "GIT_COMMITTER_EMAIL": "autoresearch@localhost",
+}
+SAFE = ["-c", f"core.hooksPath={os.devnull}", "-c", "core.fsync=committed", "-c", "commit.gpgSign=false"]
+
+
+class Workspace:
+    """One lab's repository.
+
+    Raises:
+        WorkspaceError: git is missing, the repository is missing or damaged, or git refuses.
+    """
+
+    def __init__(self, repo: Path, *, lab: str) -> None:
+        self.repo = repo
+        self.branch = f"refs/heads/autoresearch/{''.join(c if c.isalnum() or c in '-_' else '-' for c in lab)}"
+
+    # ---- making and mending ------------------------------------------------------------------------------------
+
+    def create(self, files: Mapping[str, str], message: str) -> str:
+        """A repository whose first commit holds these files; finishes one that was interrupted. Returns the commit."""
+        if not (self.repo / ".git").exists():
+            from git import GitError, Repo
+
+            try:
+                Repo.init(self.repo, mkdir=True, initial_branch="main", env=ISOLATED).close()
+            except (GitError, OSError) as error:
+                raise WorkspaceError(f"{self.repo}: git cannot make a repository: {error}") from error
+        if (head := self.ref(self.branch)) is not None:
+            return head
+        with self._index() as index:
+            for path, text in files.items():
+                blob = self._git("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
+                self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", index=index)
+            tree = self._git("write-tree", index=index)
+        commit = self._git("commit-tree", tree, "-m", message, at=0.0)
+        for path, text in files.items():  # the plain checkout on main is for people; the engine never reads it
+            target = self.repo / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        self._git("update-ref", "refs/heads/main", commit)
+        self._git("read-tree", commit)
+        self._git("update-ref", self.branch, commit)
+        return commit
+
+    def remove_stale_locks(self) -> list[str]:
+        """Locks that a killed git left behind. Only safe while the engine lock is held: nobody else writes our refs."""
+        removed = []
+        for folder in ("refs/autoresearch", "refs/heads/autoresearch"):
+            for lock in (self.repo / ".git" / folder).rglob("*.lock"):
+                lock.unlink(missing_ok=True)
+                removed.append(str(lock))
+        return removed
+
+    def problems(self) -> list[str]:
+        """What git finds wrong with the object database; empty when it is whole."""
+        try:
+            text = self._git("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+        except WorkspaceError as error:
+            return [error.message]
+        return [line for line in text.splitlines() if not line.startswith("notice:")]
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    def ref(self, name: str) -> str | None:
+        """The commit a ref names, None where there is no such ref."""
+        return self._git("for-each-ref", "--format=%(objectname)", name) or None
+
+    def experiment_ref(self, experiment_id: int) -> str | None:
+        return self.ref(f"{REFS}/{experiment_id}")
+
+    def experiment_refs(self) -> dict[int, str]:
+        """Experiment id -> commit, for every experiment that ever ran."""
+        lines = self._git("for-each-ref", "--format=%(refname) %(objectname)", REFS).splitlines()
+        refs = (line.split() for line in lines)
+        return {int(name.rsplit("/", 1)[1]): sha for name, sha in refs if name.rsplit("/", 1)[1].isdigit()}
+
+    def head(self) -> str | None:
+        """The champion branch."""
+        return self.ref(self.branch)
+
+    def files(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
+        """The text of some files at a commit."""
+        return {
+            path: self._git_bytes("cat-file", "blob", f"{commit}:{path}").decode("utf-8", errors="replace")
+            for path in paths
+        }
+
+    def diff(self, old: str, new: str) -> str:
+        """A unified diff between two commits."""
+        options = ("-p", "--no-ext-diff", "--no-textconv", "--no-renames")
+        return self._git_bytes("diff-tree", *options, old, new).decode("utf-8", errors="replace")
+
+    def export(self, commit: str, directory: Path) -> None:
+        """Write a commit's tree into a directory: plain files, no filters; links only where they stay inside."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for entry in self._git_bytes("ls-tree", "-r", "-z", commit).decode().split("\0"):
+            if not entry:
+                continue
+            meta, path = entry.split("\t", 1)
+            mode, _kind, sha = meta.split()
+            if mode == "160000":
+                continue  # a submodule: nothing of it is in this repository
+            if mode == "120000":
+                raise WorkspaceError(f"{path} is a symbolic link; a run's tree holds plain files only")
+            if ".." in PurePosixPath(path).parts or path.startswith("/"):
+                raise WorkspaceError(f"{path}: not a path inside the tree")
+            target = directory / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self._git_bytes("cat-file", "blob", sha))
+            target.chmod(0o755 if mode == "100755" else 0o644)
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    def refusal(self, parent: str, patch: str) -> str:
+        """Why `git apply --check` refuses a patch on a commit; empty when it applies."""
+        with self._index() as index:
+            self._git("read-tree", parent, index=index)
+            try:
+                self._git("apply", "--cached", "--check", "-", index=index, stdin=patch.encode())
+            except WorkspaceError as error:
+                return error.message
+        return ""
+
+    def commit_patch(self, experiment_id: int, parent: str, patch: str, *, message: str, at: float) -> str:
+        """Commit a patch on its parent and keep it under the experiment's ref.
+
+        The same arguments make the same commit, so a crash between two steps is finished by calling this again.
+        """
+        with self._index() as index:
+            self._git("read-tree", parent, index=index)
+            self._git("apply", "--cached", "-", index=index, stdin=patch.encode())
+            tree = self._git("write-tree", index=index)
+        text = f"{message}\n\nExperiment: {experiment_id}\n"
+        commit = self._git("commit-tree", tree, "-p", parent, stdin=text.encode(), at=at)
+        failpoint("commit_written")
+        name = f"{REFS}/{experiment_id}"
+        if (old := self.ref(name)) != commit:
+            self._git("update-ref", name, commit, old or "")
+        failpoint("ref_written")
+        return commit
+
+    def set_champion(self, commit: str) -> None:
+        """Move the champion branch, if it is not there already."""
+        if (old := self.head()) != commit:
+            self._git("update-ref", self.branch, commit, old or "")
+        failpoint("champion_ref_written")
+
+    # ---- plumbing ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _index(self) -> Iterator[Path]:
+        """A throw-away index, so that nobody's real one is touched."""
+        with tempfile.TemporaryDirectory(prefix="autoresearch-index-") as folder:
+            yield Path(folder) / "index"
+
+    def _git(
+        self, *arguments: str, stdin: bytes | None = None, index: Path | None = None, at: float | None = None
+    ) -> str:
+        """What git prints, as text without the last newline."""
+        return (
+            self._git_bytes(*arguments, stdin=stdin, index=index, at=at).decode("utf-8", errors="replace").rstrip("\n")
+        )
+
+    def _git_bytes(
+        self, *arguments: str, stdin: bytes | None = None, index: Path | None = None, at: float | None = None
+    ) -> bytes:
+        from git import GitCommandError, GitCommandNotFound, GitError, Repo
+
+        environment = dict(ISOLATED)
+        if index is not None:
+            environment["GIT_INDEX_FILE"] = str(index)
+        if at is not None:
+            environment["GIT_AUTHOR_DATE"] = environment["GIT_COMMITTER_DATE"] = f"@{int(at)} +0000"
+        try:
+            with tempfile.TemporaryFile() as feed, Repo(self.repo) as repo:
+                if stdin is not None:
+                    feed.write(stdin)
+                    feed.seek(0)
+                output: bytes = repo.git.execute(
+                    ["git", *SAFE, *arguments],
+                    istream=feed,
+                    env=environment,
+                    stdout_as_string=False,
+                    strip_newline_in_stdout=False,
+                )
+                return output
+        except GitCommandNotFound as error:
+            raise WorkspaceError("git is not installed", hint="apt-get install git") from error
+        except GitCommandError as error:
+            words = str(error.stderr).strip().removeprefix("stderr:").strip().strip("'").strip()
+            raise WorkspaceError(f"git {arguments[0]}: {words or error}") from error
+        except (GitError, OSError) as error:
+            raise WorkspaceError(
+                f"{self.repo} is not a git repository that can be used ({error})",
+                hint="the database still holds every patch; autoresearch-tui verify LAB says what is missing",
+            ) from error
