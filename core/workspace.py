@@ -169,7 +169,7 @@ class Workspace:
         """Move the champion branch, if it is not there already."""
         if (old := self.head()) != commit:
             self._git("update-ref", self.branch, commit, old or "")
-        failpoint("champion_ref_written")
+            failpoint("champion_ref_written")
 
     # ---- plumbing ----------------------------------------------------------------------------------------------
 

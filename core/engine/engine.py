@@ -87,8 +87,9 @@ class Engine:
                 self._look()
                 if (done := self._done()) is not None:
                     code = done
-                    break
-                await self._pause_between_looks()
+                    self._stop = StopEngine(runs=True, actor="engine")
+                else:
+                    await self._pause_between_looks()
         finally:
             await self._wind_up(server)
         return code

@@ -52,14 +52,14 @@ class Judging:
     # ---- what is needed ----------------------------------------------------------------------------------------
 
     def baseline_work(self, kind: str) -> list[Work]:
-        """The runs of the champion that must be there before anything is compared with it.
+        """The runs of the first champion that must be there before anything is compared with it.
 
-        A champion that was just kept already has its confirmations; only the first one starts with nothing.
+        A later champion is measured as its challengers need it: `statistics.next_step` asks for the seeds.
         """
         champion = self.bench.champion()
-        measured = {m.seed for m in self.champion_measured(champion, kind)}
-        if measured and not self._is_first(champion):
+        if not self._is_first(champion):
             return []
+        measured = {m.seed for m in self.champion_measured(champion, kind)}
         work = []
         for seed in range(self.bench.config.judging.null_runs):
             if seed not in measured:

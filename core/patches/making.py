@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from core.patches.model import NO_NEWLINE, FilePatch, Hunk, Patch, check_content, check_path, numbered, split_lines
 
@@ -25,24 +28,66 @@ def diff(before: Mapping[str, str], after: Mapping[str, str | None], context: in
     return numbered(files)
 
 
+QUADRATIC = 1_000
+"""lines up to which a part without anchors is compared line by line; above, it could take a hostile file minutes"""
 Change = tuple[int, int, int, int]
 """old lines [0]:[1] became new lines [2]:[3]"""
 
 
 def line_changes(old: Sequence[str], new: Sequence[str]) -> list[Change]:
-    head, most = 0, min(len(old), len(new))
-    while head < most and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < most - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    # autojunk keeps a file of a thousand equal lines from taking minutes; common lines still extend a match
-    matcher = difflib.SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail])
-    changes = []
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if tag != "equal":
-            changes.append((i1 + head, i2 + head, j1 + head, j2 + head))
+    """What differs, in order. Lines that occur once on both sides are the anchors (patience diff)."""
+    equal: list[tuple[int, int, int]] = []
+    waiting = [(0, len(old), 0, len(new))]
+    while waiting:
+        i1, i2, j1, j2 = waiting.pop()
+        head, most = 0, min(i2 - i1, j2 - j1)
+        while head < most and old[i1 + head] == new[j1 + head]:
+            head += 1
+        tail = 0
+        while tail < most - head and old[i2 - 1 - tail] == new[j2 - 1 - tail]:
+            tail += 1
+        equal += [(i1, j1, head), (i2 - tail, j2 - tail, tail)]
+        i1, i2, j1, j2 = i1 + head, i2 - tail, j1 + head, j2 - tail
+        part, size = (i1, i2, j1, j2), i2 - i1 + j2 - j1
+        anchors = _anchors(old, new, part) or (_anchors(old, new, part, 64) if size > QUADRATIC else [])
+        if anchors:
+            for (a1, b1), (a2, b2) in pairwise([(i1 - 1, j1 - 1), *anchors, (i2, j2)]):
+                waiting.append((a1 + 1, a2, b1 + 1, b2))
+            equal += [(a, b, 1) for a, b in anchors]
+        elif i1 < i2 and j1 < j2 and size <= QUADRATIC:
+            matcher = difflib.SequenceMatcher(None, old[i1:i2], new[j1:j2])
+            equal += [(i1 + block.a, j1 + block.b, block.size) for block in matcher.get_matching_blocks()]
+
+    changes, i, j = [], 0, 0
+    for a, b, size in sorted((*equal, (len(old), len(new), 0))):
+        if a > i or b > j:
+            changes.append((i, a, j, b))
+        i, j = a + size, b + size
     return _slid(changes, old, new)
+
+
+def _anchors(old: Sequence[str], new: Sequence[str], part: Change, often: int = 1) -> list[tuple[int, int]]:
+    """The longest rising run of pairs of lines that occur equally often in both parts, and at most so often."""
+    i1, i2, j1, j2 = part
+    here, there = Counter(old[i1:i2]), Counter(new[j1:j2])
+    places: dict[str, list[int]] = {}
+    for j in range(j2 - 1, j1 - 1, -1):
+        if here[new[j]] == there[new[j]] <= often:
+            places.setdefault(new[j], []).append(j)
+    pairs = [(i, places[old[i]].pop()) for i in range(i1, i2) if old[i] in places]
+    ends: list[int] = []  # by length of a run: the least last line in `new`
+    runs: list[int] = []  # index in pairs of that run's last
+    before: list[int | None] = []
+    for index, (_, j) in enumerate(pairs):
+        length = bisect_left(ends, j)
+        before.append(runs[length - 1] if length else None)
+        ends[length : length + 1], runs[length : length + 1] = [j], [index]
+    chain: list[tuple[int, int]] = []
+    at = runs[-1] if runs else None
+    while at is not None:
+        chain.append(pairs[at])
+        at = before[at]
+    return chain[::-1]
 
 
 def _slid(changes: list[Change], old: Sequence[str], new: Sequence[str]) -> list[Change]:

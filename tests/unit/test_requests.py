@@ -1,0 +1,72 @@
+"""Requests survive the socket; what is not one is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import Refused
+from core.models import Autonomy, Verdict, Via
+from core.requests import (
+    Approve,
+    Defer,
+    Override,
+    Pause,
+    Ping,
+    Request,
+    Resume,
+    Revise,
+    SetAutonomy,
+    StopEngine,
+    StopRun,
+    Tell,
+    Undo,
+    Veto,
+    decode,
+    encode,
+)
+
+EVERY: list[Request] = [
+    Ping(),
+    Approve(3, "a" * 64, hunks_kept=(0, 2), hunks_seen=(), seconds=4.5, via=Via.CLI),
+    Approve(3, "a" * 64, edited="diff --git a/x b/x\n", reason="ünïcode\n"),
+    Revise(3, "a" * 64, "note"),
+    Veto(3, "a" * 64, "reason"),
+    Defer(3),
+    Undo(3),
+    Override(3, Verdict.KEEP, "I know better"),
+    SetAutonomy(Autonomy.FULL),
+    Pause("why"),
+    Resume(),
+    StopRun(7),
+    StopEngine(runs=True),
+    Tell("words", kind="idea"),
+]
+
+
+@pytest.mark.parametrize("request_", EVERY, ids=lambda r: type(r).__name__)
+def test_a_request_comes_out_of_the_socket_as_it_went_in(request_: Request) -> None:
+    assert decode(encode(request_)) == request_
+    assert encode(request_).count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"approve"',
+        b'{"request": "rm"}',
+        b'{"request": "approve"}',
+        b'{"request": "approve", "experiment_id": "x", "patch_sha256": "a"}',
+        b'{"request": "approve", "experiment_id": 1, "patch_sha256": "a", "via": "email"}',
+        b'{"request": "veto", "experiment_id": 1, "patch_sha256": "a", "reason": 7}',
+        b'{"request": "autonomy", "level": "god"}',
+        b'{"request": "ping", "more": 1}',
+        b'{"request": "approve", "experiment_id": 1, "patch_sha256": "a", "hunks_kept": "no"}',
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_request_is_refused(line: bytes) -> None:
+    with pytest.raises(Refused):
+        decode(line)
