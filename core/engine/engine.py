@@ -97,6 +97,7 @@ class Engine:
     def _look(self) -> None:
         """One turn. Whatever goes wrong in it is logged and tried again; the engine lives."""
         try:
+            self._check_preparation()
             self.running.collect()
             self.reviewing.let_pass()
             self.running.dispatch()
@@ -106,6 +107,12 @@ class Engine:
             self._note_trouble(error.message)
         except Exception as error:  # the edge of the engine
             self._note_trouble(f"{type(error).__name__}: {error}", traceback=True)
+
+    def _check_preparation(self) -> None:
+        task = self._preparation
+        if task is not None and task.done() and not task.cancelled() and task.exception() is not None:
+            self._preparation = asyncio.create_task(self.preparing.run()) if not self._trouble else None
+            task.result()
 
     def _note_trouble(self, words: str, *, traceback: bool = False) -> None:
         if words != self._trouble:
@@ -220,7 +227,7 @@ class Engine:
                 with store.transaction():
                     store.set("paused", "")
                     store.event("resumed", actor=actor)
-                if self._preparation is not None and self._preparation.done() and not self.preparing.ready:
+                if (self._preparation is None or self._preparation.done()) and not self.preparing.ready:
                     self._preparation = asyncio.create_task(self.preparing.run())
             case StopRun(run_id, actor):
                 return self._stop_run(run_id, actor)

@@ -67,7 +67,12 @@ class Preparing:
                 f"profile {self.bench.config.target.profile!r}: {_last(errors) or 'cannot be described'}",
                 hint="target.profile in autoresearch.toml",
             )
-        self.bench.store.set("profile", json.loads(output))
+        profile = _json(output)
+        if profile is None:
+            raise LabError(
+                f"{argv[0]} … {argv[-1]} did not print a JSON object", hint="target.describe in autoresearch.toml"
+            )
+        self.bench.store.set("profile", profile)
 
     async def _prepare(self) -> None:
         target = self.bench.config.target
@@ -85,7 +90,7 @@ class Preparing:
         last: dict[str, Any] = {}
         try:
             while line := await process.stdout.readline():
-                last = _progress(line) or last
+                last = _json(line) or last
                 self._show(last)
             await process.wait()
         finally:
@@ -110,7 +115,7 @@ class Preparing:
             self.bench.say("preparation", state="running", **progress)
 
 
-def _progress(line: bytes) -> dict[str, Any] | None:
+def _json(line: bytes) -> dict[str, Any] | None:
     with contextlib.suppress(ValueError):
         value = json.loads(line)
         if isinstance(value, dict):

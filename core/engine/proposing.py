@@ -40,7 +40,10 @@ class Proposing:
         return self._dry_at is not None and self._dry_at == self._what_it_knows()
 
     def step(self) -> None:
-        """Start the next question if one is due."""
+        """Start the next question if one is due. What the last one stumbled over is raised here, into the loop."""
+        if self._task is not None and self._task.done():
+            task, self._task = self._task, None
+            task.result()
         if self.busy or time.monotonic() < self._not_before:
             return
         revision = self._revision()

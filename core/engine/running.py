@@ -291,7 +291,7 @@ class Running:
         )
 
     def _wall_clock(self, kind: str) -> float:
-        """The longest a trainer may take: a multiple of what the champion took, so that uncounted work gains nothing."""
+        """The longest a trainer may take: a multiple of the champion's time, so that uncounted work gains nothing."""
         limits = self.bench.config.runs
         took = [
             float((run.detail.get("seconds") or {}).get("train") or 0.0)

@@ -1,0 +1,179 @@
+"""A lab whose files are wrong: a clear message, nothing lost, the engine lives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from core import verify
+from core.engine.engine import locked, make_bench
+from core.errors import LabError, StoreError, WorkspaceError
+from core.lab import create, find
+from core.models import State
+from core.requests import Approve, NoEngine, Ping, Veto, ask
+from core.store import Reader, Writer
+from core.store.migrations import SCHEMA_VERSION
+from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
+
+WORSE = ("LEVEL = 2.0", "LEVEL = 2.5")
+
+
+def test_a_damaged_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    lab.database.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(StoreError, match="damaged") as error:
+        make_bench(lab)
+    assert "backups" in error.value.hint
+    assert lab.database.read_bytes().startswith(b"this is no database")
+
+
+def test_a_newer_database_opens_for_reading_only(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    make_bench(lab).store.close()
+    db = sqlite3.connect(lab.database)
+    db.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(StoreError, match="newer"):
+        Writer(lab.database)
+    assert Reader(lab.database).newer
+
+
+def test_a_missing_database_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as error:
+        Reader(tmp_path / "lab.db")
+    assert "init" in error.value.hint
+
+
+def test_a_second_engine_is_refused_and_told_who_works_there(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    with locked(lab), pytest.raises(LabError, match=str(os.getpid())), locked(lab):
+        pass
+
+
+async def test_a_socket_left_by_a_dead_engine_is_replaced(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(lab.socket))
+    stale.close()
+    with pytest.raises(NoEngine):
+        await ask(lab.socket, Ping())
+    async with engine_at_work(lab, ScriptedResearcher([])):
+        await until(lambda: lab.socket.stat().st_mode & 0o777 == 0o600)
+        assert (await _asked(lab.socket))["pid"] == os.getpid()
+    assert not lab.socket.exists()
+
+
+async def _asked(path: Path) -> dict[str, object]:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await ask(path, Ping())
+            except NoEngine:
+                await asyncio.sleep(0.01)
+
+
+async def test_garbage_on_the_socket_is_answered_and_harms_nothing(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([])):
+        await _asked(lab.socket)
+        reader, writer = await asyncio.open_unix_connection(str(lab.socket))
+        for line in (b"\xff\xfe\n", b"[]\n", b'{"request": "ping"}\n'):
+            writer.write(line)
+        answers = [json.loads(await reader.readline()) for _ in range(3)]
+        assert [answer["ok"] for answer in answers] == [False, False, True]
+        writer.close()
+
+
+async def test_a_repository_that_has_vanished_is_trouble_the_engine_survives(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([WORSE])) as engine:
+        store = engine.bench.store
+        await until(lambda: store.queue() and len([r for r in store.runs() if r.metric is not None]) == 3)
+        sha = store.experiment(1).patch_sha256 or ""  # type: ignore[union-attr]
+        lab.repo.rename(lab.root / "elsewhere")
+        with pytest.raises(WorkspaceError, match="not a git repository"):
+            engine.handle(Approve(1, sha))
+        assert store.experiment(1).state == State.PROPOSED  # type: ignore[union-attr]
+        assert any("not a git repository" in problem for problem in verify.problems(lab))
+        (lab.root / "elsewhere").rename(lab.repo)
+        engine.handle(Veto(1, sha, "enough"))
+    assert verify.problems(lab) == []
+
+
+def test_a_dirty_checkout_does_not_matter(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    bench = make_bench(lab)
+    (lab.repo / "train.py").write_text("somebody is editing here")
+    assert "LEVEL" in bench.champion_files()["train.py"]
+    bench.store.close()
+
+
+async def test_a_full_disk_is_said_and_work_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([WORSE])) as engine:
+        store = engine.bench.store
+        await until(lambda: store.queue() and len([r for r in store.runs() if r.metric is not None]) == 3)
+        sha = store.experiment(1).patch_sha256 or ""  # type: ignore[union-attr]
+        before = store.experiment(1)
+        pages = store.db.execute("PRAGMA page_count").fetchone()[0]
+        store.db.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(StoreError, match="disk is full"):
+            engine.handle(Veto(1, sha, "x" * 100_000))
+        assert store.experiment(1) == before
+        store.db.execute("PRAGMA max_page_count=1073741823")
+        engine.handle(Veto(1, sha, "now there is room"))
+    assert verify.problems(lab) == []
+
+
+def test_a_read_only_lab_says_so(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    lab.root.chmod(0o555)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)  # root writes everywhere
+    try:
+        with pytest.raises(LabError, match="cannot be written"), locked(lab):
+            pass
+    finally:
+        os.seteuid(was)
+        lab.root.chmod(0o755)
+
+
+def test_a_directory_with_something_else_in_it_does_not_become_a_lab(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(LabError, match="not an empty directory"):
+        create(tmp_path, profile="cpu")
+    with pytest.raises(LabError, match="is not a lab"):
+        find(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_verify_finds_a_patch_a_ref_and_a_row_that_were_tampered_with(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+
+    async def session() -> None:
+        async with engine_at_work(lab, ScriptedResearcher([WORSE])) as engine:
+            await until(lambda: engine.bench.store.queue())
+            sha = engine.bench.store.experiment(1).patch_sha256 or ""  # type: ignore[union-attr]
+            engine.handle(Approve(1, sha))
+            await until(lambda: engine.bench.store.experiment(1).state == State.JUDGED)  # type: ignore[union-attr]
+
+    asyncio.run(session())
+    assert verify.problems(lab) == []
+    shutil.rmtree(lab.repo / ".git" / "refs" / "autoresearch")
+    db = sqlite3.connect(lab.database)
+    db.execute("UPDATE patches SET body = body || ' '")
+    db.execute("UPDATE runs SET metric = NULL WHERE id = 1")
+    db.execute("DELETE FROM reviews")
+    db.commit()
+    db.close()
+    found = "\n".join(verify.problems(lab))
+    for words in ("another content than its hash", "refs/autoresearch/1", "without a metric", "nobody approved it"):
+        assert words in found
