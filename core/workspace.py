@@ -16,6 +16,8 @@ from core.errors import WorkspaceError
 from core.failpoints import failpoint
 
 REFS = "refs/autoresearch"
+KEPT_COMMITS = 64
+"""commits whose files are kept in memory"""
 ISOLATED = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -38,6 +40,7 @@ class Workspace:
 
     def __init__(self, repo: Path, *, lab: str) -> None:
         self.repo = repo
+        self._files: dict[str, dict[str, str]] = {}
         self.branch = f"refs/heads/autoresearch/{''.join(c if c.isalnum() or c in '-_' else '-' for c in lab)}"
 
     # ---- making and mending ------------------------------------------------------------------------------------
@@ -105,11 +108,14 @@ class Workspace:
         return self.ref(self.branch)
 
     def files(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
-        """The text of some files at a commit."""
-        return {
-            path: self._git_bytes("cat-file", "blob", f"{commit}:{path}").decode("utf-8", errors="replace")
-            for path in paths
-        }
+        """The text of some files at a commit; kept, since a commit never changes."""
+        known = self._files.setdefault(commit, {})
+        for path in paths:
+            if path not in known:
+                known[path] = self._git_bytes("cat-file", "blob", f"{commit}:{path}").decode("utf-8", errors="replace")
+        while len(self._files) > KEPT_COMMITS:
+            del self._files[next(iter(self._files))]
+        return {path: known[path] for path in paths}
 
     def diff(self, old: str, new: str) -> str:
         """A unified diff between two commits."""
@@ -159,9 +165,7 @@ class Workspace:
         text = f"{message}\n\nExperiment: {experiment_id}\n"
         commit = self._git("commit-tree", tree, "-p", parent, stdin=text.encode(), at=at)
         failpoint("commit_written")
-        name = f"{REFS}/{experiment_id}"
-        if (old := self.ref(name)) != commit:
-            self._git("update-ref", name, commit, old or "")
+        self._git("update-ref", f"{REFS}/{experiment_id}", commit)
         failpoint("ref_written")
         return commit
 
