@@ -1,0 +1,86 @@
+"""A real terminal for tests: the program in a pty, its bytes through a terminal emulator."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import pexpect
+import pyte
+
+KEYS = {"enter": "\r", "esc": "\x1b", "tab": "\t", "space": " ", "ctrl+s": "\x13", "ctrl+d": "\x04", "down": "\x1b[B"}
+
+
+class Terminal:
+    """One program in one terminal of a given size."""
+
+    def __init__(
+        self, argv: Sequence[str], *, columns: int = 120, rows: int = 36, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.screen)
+        self.bytes = b""
+        """everything the program wrote"""
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})}
+        self.child = pexpect.spawn(argv[0], list(argv[1:]), dimensions=(rows, columns), env=environment, timeout=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if value is not None:
+            print(f"--- the screen when it failed ---\n{self.text()}\n---")
+        self.child.close(force=True)
+
+    def read(self, seconds: float = 0.05) -> None:
+        """Take in what the program writes within a moment."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                data = self.child.read_nonblocking(1 << 16, timeout=left)
+            except pexpect.TIMEOUT:
+                return
+            except pexpect.EOF:
+                return
+            self.bytes += data
+            self.stream.feed(data)
+
+    def text(self) -> str:
+        """What a person sees."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def press(self, *keys: str) -> None:
+        """Type keys by name, or text."""
+        for key in keys:
+            self.child.send(KEYS.get(key, key))
+            self.read(0.05)
+
+    def until(self, what: str | Callable[[str], object], *, seconds: float = 60.0) -> str:
+        """Wait until the screen matches a pattern (or a condition on its text holds); fails showing the screen."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.read(0.05)
+            text = self.text()
+            if re.search(what, text) if isinstance(what, str) else what(text):
+                return text
+        raise AssertionError(f"never on the screen: {what}\n{self.text()}")
+
+    def ended(self, *, seconds: float = 15.0) -> bool:
+        """Whether the program ends within a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.read(0.05)
+            if not self.child.isalive():
+                return True
+        return False
+
+    def hang_up(self) -> None:
+        """What a dropped link does."""
+        self.child.kill(signal.SIGHUP)
