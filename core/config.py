@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import ConfigError
 from core.models import Autonomy
@@ -57,6 +57,29 @@ class Review(Section):
     """let `guarded` and `full` autonomy run code where no sandbox can be had"""
 
 
+class Prices(Section):
+    """What a model costs, in money for a million tokens; the provider's price list has the numbers."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cache_read: float = Field(ge=0)
+    cache_write: float = Field(ge=0)
+
+
+class Caps(Section):
+    """The most a model may use, 0 for no limit. A cap that is reached pauses proposing and nothing else.
+
+    Tokens are counted as the API's own rate limits count them: what is read from the cache is left out.
+    """
+
+    tokens_per_proposal: int = Field(default=400_000, ge=0)
+    tokens_per_day: int = Field(default=0, ge=0)
+    tokens_per_lab: int = Field(default=0, ge=0)
+    money_per_proposal: float = Field(default=0.0, ge=0)
+    money_per_day: float = Field(default=0.0, ge=0)
+    money_per_lab: float = Field(default=0.0, ge=0)
+
+
 class Researcher(Section):
     """Who proposes."""
 
@@ -64,9 +87,35 @@ class Researcher(Section):
     """auto: claude where a key is set, offline otherwise"""
     lookahead: int = Field(default=2, ge=1, le=16)
     """proposals kept ready"""
-    model: str = "claude-sonnet-4-5"
+    model: str = "claude-sonnet-5-5"
     seed: int = 0
     """of the offline researcher's search"""
+    effort: Literal["", "low", "medium", "high", "xhigh", "max"] = ""
+    """how hard the model works on an answer; empty: its own default"""
+    base_url: str = ""
+    """another endpoint that speaks the Messages API; empty: ANTHROPIC_BASE_URL, or Anthropic itself"""
+    key_file: str = ""
+    """a file of mode 0600 with the key; the environment goes first"""
+    answer_tokens: int = Field(default=32_000, ge=1_000, le=1_000_000)
+    """the longest answer, thinking included"""
+    prompt_tokens: int = Field(default=60_000, ge=8_000, le=10_000_000)
+    """the longest prompt: older experiments are summarised to fit"""
+    cache: Literal["5m", "1h", "off"] = "1h"
+    """how long the endpoint keeps the part of the prompt that does not change"""
+    plateau: int = Field(default=8, ge=2, le=1_000)
+    """after so many experiments in a row without a keep, something different is asked for"""
+    fallback: Literal["", "offline"] = ""
+    """who proposes while the model cannot be reached"""
+    caps: Caps = Caps()
+    prices: dict[str, Prices] = {}
+    """model -> prices; without them tokens are counted, money is not"""
+
+    @model_validator(mode="after")
+    def _money_needs_prices(self) -> Researcher:
+        caps = self.caps
+        if (caps.money_per_proposal or caps.money_per_day or caps.money_per_lab) and self.model not in self.prices:
+            raise ValueError(f'a cap on money needs prices: [researcher.prices."{self.model}"]')
+        return self
 
 
 class Judging(Section):
@@ -74,8 +123,10 @@ class Judging(Section):
 
     null_runs: int = Field(default=3, ge=1, le=64)
     """runs of the first champion, for the noise"""
+    rerun_every: int = Field(default=12, ge=0, le=10_000)
+    """verdicts after which the champion is measured again on a fresh seed, against drift; 0 for never"""
     z: float = Field(default=1.64, gt=0, le=10)
-    max_confirmations: int = Field(default=4, ge=1, le=64)
+    max_confirmations: int = Field(default=4, ge=2, le=64)
 
 
 class Runs(Section):
@@ -95,6 +146,15 @@ class Runs(Section):
     """added to the trainer's environment; never put a secret here"""
 
 
+class SandboxSection(Section):
+    """What training code is kept in."""
+
+    use: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
+    """auto: the strongest that works here"""
+    readable: list[str] = []
+    """directories beside Python and the prepared data that training code may read: a target's own data"""
+
+
 class Config(Section):
     """A lab's whole configuration."""
 
@@ -103,6 +163,7 @@ class Config(Section):
     researcher: Researcher = Researcher()
     judging: Judging = Judging()
     runs: Runs = Runs()
+    sandbox: SandboxSection = SandboxSection()
 
 
 def load(path: Path) -> Config:

@@ -116,6 +116,10 @@ class Proposal:
     """the change of the metric the researcher expects, in its own words"""
     key: str = ""
     """the researcher's own name for the idea, so that it can be told the outcome"""
+    problem: str = ""
+    """why the researcher gave up on it: it goes on record as invalid"""
+    answers: tuple[int, ...] | None = None
+    """the messages it answers; None: every one that waits"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,10 @@ from typing import Any
 from core.config import Config
 from core.lab import Lab
 from core.runs.local import Child
+from core.runs.sandbox import Sandbox
+from core.runs.sandbox.places import data_for, held_out
 
-INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "XDG_CACHE_HOME")
+INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH")
 
 
 def fill(config: Config, lab: Lab, argv: Sequence[str]) -> list[str]:
@@ -52,8 +54,9 @@ def children(
     data: str,
     profile: Mapping[str, Any],
     seconds: float,
+    sandbox: Sandbox,
 ) -> tuple[Child, Child | None]:
-    """The trainer and the evaluator of one run in `directory`."""
+    """The trainer and the evaluator of one run in `directory`, each in a sandbox of its own."""
     common = {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         **{str(k): str(v) for k, v in dict(profile.get("env") or {}).items()},
@@ -72,6 +75,14 @@ def children(
         env={**common, "HOME": str(directory / "out")},
         seconds=seconds,
     )
+    source, hidden, readable = str(directory / "src"), held_out(data), config.sandbox.readable
+    trainer = sandbox.wrap(
+        trainer,
+        readable=[source, *data_for(data, "train"), *readable],
+        writable=[str(directory / "out")],
+        hidden=hidden,
+        device=device,
+    )
     if not config.target.evaluate:
         return trainer, None
     measured = directory / "eval"
@@ -86,5 +97,12 @@ def children(
             "AR_SPLIT": "val",
         },
         seconds=config.runs.evaluate_seconds,
+    )
+    evaluator = sandbox.wrap(
+        evaluator,
+        readable=[source, str(directory / "out"), *data_for(data, evaluator.env["AR_SPLIT"]), *readable],
+        writable=[str(measured)],
+        hidden=hidden,
+        device=device,
     )
     return trainer, evaluator

@@ -1,7 +1,7 @@
 """A toy target that really trains: a process that reads its constants, logs a curve and prints a metric in a blink.
 
-`toy_lab` makes a lab around it; `ScriptedResearcher` proposes what a test tells it to. `python -m tests.toy LAB` is the engine
-of such a lab as a process of its own, for tests that kill it.
+`toy_lab` makes a lab around it; `ScriptedResearcher` proposes what a test tells it to. `python -m tests.toy LAB` is the
+engine of such a lab as a process of its own, for tests that kill it.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ lookahead = {lookahead}
 [judging]
 null_runs = {null_runs}
 max_confirmations = {max_confirmations}
+rerun_every = {rerun_every}
 [runs]
 devices = ["cpu"]
 min_free_gigabytes = 0
@@ -81,6 +82,7 @@ def toy_lab(
     null_runs: int = 3,
     max_confirmations: int = 4,
     wall_clock_seconds: float = 60.0,
+    rerun_every: int = 0,
 ) -> Lab:
     """A lab around the toy target."""
     source = root / "source"
@@ -97,6 +99,7 @@ def toy_lab(
             null_runs=null_runs,
             max_confirmations=max_confirmations,
             wall_clock_seconds=wall_clock_seconds,
+            rerun_every=rerun_every,
         )
     )
     return lab

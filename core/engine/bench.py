@@ -12,6 +12,7 @@ from core.config import Config
 from core.lab import Lab
 from core.runs.devices import Device
 from core.runs.local import LocalExecutor
+from core.runs.sandbox import Sandbox
 from core.store import Writer
 from core.workspace import Workspace
 
@@ -28,6 +29,7 @@ class Bench:
     workspace: Workspace
     executor: LocalExecutor
     devices: list[Device]
+    sandbox: Sandbox
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """set when something may have changed, so that the loop does not wait for its next look"""
 

@@ -44,7 +44,7 @@ from core.requests import (
     Veto,
 )
 from core.researchers.base import Researcher
-from core.runs import devices
+from core.runs import devices, sandbox
 from core.runs.local import LocalExecutor
 from core.store import Writer
 from core.workspace import Workspace
@@ -320,14 +320,16 @@ def make_bench(lab: Lab) -> Bench:
     """
     config = lab.load_config()
     found = devices.find(config.runs.devices)
+    kept_in = sandbox.probe([device.name for device in found], wanted=config.sandbox.use)
     lab.runs.mkdir(exist_ok=True)
     store = Writer(lab.database)
-    bench = Bench(lab, config, store, Workspace(lab.repo, lab=lab.name), LocalExecutor(), found)
+    bench = Bench(lab, config, store, Workspace(lab.repo, lab=lab.name), LocalExecutor(), found, kept_in)
     if store.setting("autonomy") is None:
         store.set("autonomy", config.review.autonomy)
     make_repository(bench)
     bench.workspace.remove_stale_locks()
     bench.workspace.set_champion(bench.champion())  # the record is the truth; a ref may have been left behind
+    store.set("sandbox", {"tier": kept_in.tier, "detail": kept_in.detail, "fix": kept_in.fix})
     store.set("devices", [{"name": d.name, "class": d.kind} for d in found])
     target = config.target
     store.set(
@@ -355,6 +357,7 @@ def make_researcher(bench: Bench) -> Researcher:
 
 def work(lab: Lab, *, experiments: int | None = None, autonomy: Autonomy | None = None, echo: bool = False) -> int:
     """Run the engine of a lab in this process until it is told to stop."""
+    sandbox.kept_from_others()
     with locked(lab):
         logging_to(lab.log, echo=echo)
         bench = make_bench(lab)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 
 from core import verdict as statistics
@@ -58,14 +59,27 @@ class Judging:
         """
         champion = self.bench.champion()
         if not self._is_first(champion):
-            return []
+            return self._rerun_work(champion, kind)
         measured = {m.seed for m in self.champion_measured(champion, kind)}
         work = []
         for seed in range(self.bench.config.judging.null_runs):
             if seed not in measured:
                 purpose = Purpose.BASELINE if seed == 0 else Purpose.NULL
                 work.append(self._work(None, purpose, champion, seed))
-        return [item for item in work if item is not None]
+        return [item for item in work if item is not None] or self._rerun_work(champion, kind)
+
+    def _rerun_work(self, champion: str, kind: str) -> list[Work]:
+        """The champion once more on a fresh seed, when many verdicts have passed since its last own run."""
+        every = self.bench.config.judging.rerun_every
+        own = [r for r in self.bench.store.runs(commit_sha=champion) if r.experiment_id is None]
+        if not every or not own or own[-1].state in LIVE_RUNS:
+            return []
+        if self.bench.store.judged_since(own[-1].ended_at or 0.0) < every:
+            return []
+        done = {run.seed for run in own}
+        fresh = next(seed for seed in self.seeds(champion, kind) if seed not in done)
+        work = self._work(None, Purpose.NULL, champion, fresh)
+        return [] if work is None else [work]
 
     def _is_first(self, commit: str) -> bool:
         return self.bench.store.champions()[0].commit_sha == commit
@@ -123,13 +137,21 @@ class Judging:
         }
         return [Measured(seed, value) for seed, value in sorted(latest.items())]
 
-    def noise(self, kind: str) -> Noise:
-        """The noise of the metric on one device class, from everything measured so far."""
+    def _failed_seeds(self, champion: str, measured: list[Measured]) -> list[Measured]:
+        """Seeds on which the champion's own run failed: they are not asked for again."""
+        done = {m.seed for m in measured}
+        failed = {
+            r.seed for r in self.bench.store.runs(commit_sha=champion) if r.experiment_id is None and r.state in FAILED
+        }
+        return [Measured(seed, math.nan) for seed in sorted(failed - done)]
+
+    def noise(self, kind: str, *, without: int | None = None) -> Noise:
+        """The noise of the metric on one device class, from all that was measured, one experiment left out."""
         store = self.bench.store
         nulls = [[m.value for m in self.champion_measured(c.commit_sha, kind)] for c in store.champions()]
         confirmed, paired = [], []
         for experiment in store.experiments(State.RUNNING, State.JUDGED):
-            if experiment.commit_sha is None:
+            if experiment.commit_sha is None or experiment.id == without:
                 continue
             own = self._measured(experiment.commit_sha, kind, own=False)
             if own:
@@ -171,8 +193,8 @@ class Judging:
         step = statistics.next_step(
             screening[-1],
             [Measured(r.seed, r.metric or 0.0) for r in finished if r.purpose == Purpose.RETEST],
-            champion,
-            self.noise(kind),
+            [*champion, *self._failed_seeds(experiment.parent_commit, champion)],
+            self.noise(kind, without=experiment.id),
             self.policy,
             lines_delta=added - removed,
             seeds=self.seeds(experiment.parent_commit, kind),

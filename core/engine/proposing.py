@@ -11,11 +11,14 @@ from core.engine.bench import Bench, log
 from core.engine.reviewing import Reviewing
 from core.errors import LabError, PatchError, ResearcherError
 from core.failpoints import failpoint
-from core.models import Experiment, Message, Proposal, State
-from core.researchers.base import Researcher, Revision, Situation
+from core.models import Experiment, Message, Proposal, State, Via
+from core.researchers.base import Researcher, Revision, Situation, Unavailable
+from core.text import duration
 
 PATIENCE = 300.0
 """the longest wait, in seconds, between two tries of a researcher that fails"""
+NO_LONGER_FITS = "the champion has changed and this no longer fits"
+"""how `reviewing` begins the problem of a proposal that cannot be carried over"""
 
 
 class Proposing:
@@ -27,6 +30,7 @@ class Proposing:
         self.researcher = researcher
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
+        self._last_error = ""
         self._not_before = 0.0
         self._dry_at: tuple[int, ...] | None = None
 
@@ -46,12 +50,25 @@ class Proposing:
             task.result()
         if self.busy or time.monotonic() < self._not_before:
             return
+        self._drop_stale()
         revision = self._revision()
         if revision is None and (self._enough() or self.dry):
             if not self.dry:
                 self._say("idle", "")
             return
         self._task = asyncio.create_task(self._ask(revision))
+
+    def _drop_stale(self) -> None:
+        """Drop what a model wrote for an older champion and no person has decided on; it is told, and asked again."""
+        if self.researcher.name != "claude":
+            return
+        for summary in self.bench.store.queue():
+            experiment = self.bench.store.experiment(summary.id)
+            if experiment is None or experiment.author != self.researcher.name:
+                continue
+            decided = any(review.via != Via.POLICY for review in self.bench.store.reviews(experiment.id))
+            if experiment.problem.startswith(NO_LONGER_FITS) and not decided:
+                self.bench.store.update_experiment(experiment.id, event="stale", state=State.INVALID)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -120,28 +137,38 @@ class Proposing:
         except LabError as error:
             self._failed(ResearcherError(error.message, hint=error.hint), revision)
         else:
-            self._failures = 0
             if proposal is None:
                 self._dry_at = self._what_it_knows()
                 self._say("dry", "has nothing more to propose")
                 self.bench.store.event("researcher_dry")
             else:
-                self.take(proposal, situation)
+                recorded = self.bench.store.experiment(self.take(proposal, situation))
                 self._say("idle", "")
+                if recorded is None or recorded.state != State.INVALID:
+                    self._failures = 0
+                else:  # a model that keeps failing must not spend without end
+                    self._failures += 1
+                    self._not_before = time.monotonic() + min(PATIENCE, 2.0 ** max(0, self._failures - 2) - 1)
         self.bench.wake.set()
 
     def _failed(self, error: ResearcherError, revision: Revision | None) -> None:
         log.warning("the researcher failed: %s", error)
-        if revision is not None:  # back to the human, who can edit or veto it
+        away = error if isinstance(error, Unavailable) else None
+        if revision is not None and away is None:  # back to the human, who can edit or veto it
             self.bench.store.update_experiment(
                 revision.experiment.id, event="not_revised", state=State.PROPOSED, problem=error.message
             )
             return
         self._failures += 1
         wait = min(PATIENCE, 2.0**self._failures)
+        if away is not None and away.wait is not None:
+            wait = away.wait
         self._not_before = time.monotonic() + wait
-        self._say("error", f"{error.message}; trying again in {wait:.0f} s")
-        self.bench.store.event("researcher_failed", error=error.message, hint=error.hint)
+        words = f"{error.message}; trying again in {duration(wait)}" + (f"\n{error.hint}" if error.hint else "")
+        self._say(away.state if away else "error", words)
+        if error.message != self._last_error:  # an outage of a night is one event, not a hundred
+            self.bench.store.event("researcher_failed", error=error.message, hint=error.hint)
+        self._last_error = error.message
 
     def take(self, proposal: Proposal, situation: Situation) -> int:
         """Record a proposal: waiting for a review, or invalid with the reason."""
@@ -164,8 +191,10 @@ class Proposing:
                 store.update_experiment(
                     experiment_id, event="patch", note={"sha256": patch.sha256}, syntax_sha256=syntax
                 )
-            if not problem:
-                store.answer_messages([m.id for m in self._answered(situation)], experiment_id=experiment_id)
+            answered = self._answered(situation, proposal) if not problem or proposal.problem else []
+            store.answer_messages([m.id for m in answered], experiment_id=experiment_id)
+            if not proposal.author.startswith("offline/"):
+                store.claim_usage(experiment_id)
         failpoint("proposal_recorded")
         if problem and situation.revision is not None:
             store.update_experiment(
@@ -175,8 +204,10 @@ class Proposing:
             self.reviewing.rebase_waiting()
         return experiment_id
 
-    def _answered(self, situation: Situation) -> list[Message]:
-        return [] if self.researcher.name == "offline" else list(situation.messages)
+    def _answered(self, situation: Situation, proposal: Proposal) -> list[Message]:
+        if proposal.answers is not None:
+            return [m for m in situation.messages if m.id in proposal.answers]
+        return [] if proposal.author.startswith("offline/") or proposal.problem else list(situation.messages)
 
     def _revise(self, experiment: Experiment, proposal: Proposal) -> None:
         self.bench.store.update_experiment(
@@ -194,6 +225,8 @@ class Proposing:
         )
 
     def _check(self, proposal: Proposal, situation: Situation) -> tuple[patches.Patch | None, str]:
+        if proposal.problem:
+            return None, proposal.problem
         editable = self.bench.config.target.editable
         if outside := [path for path in proposal.files if path not in editable]:
             return None, f"touches files that are frozen: {', '.join(outside)}"

@@ -115,6 +115,7 @@ class Running:
         detail = {
             "rc": ended.get("rc"),
             "seconds": ended.get("seconds"),
+            "usage": ended.get("usage"),
             "train": ended.get("train"),
             "result": ended.get("result"),
             "queue_seconds": (run.started_at or run.created_at) - run.created_at,
@@ -257,6 +258,7 @@ class Running:
                 data=str(store.setting("preparation", {}).get("ready", "")),
                 profile=store.setting("profile", {}),
                 seconds=self._wall_clock(device.kind),
+                sandbox=self.bench.sandbox,
             )
             process = self.bench.executor.start(
                 directory,

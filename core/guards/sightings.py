@@ -174,7 +174,7 @@ class _Reader:
         if isinstance(target, ast.Tuple | ast.List):
             yield from (sight for part in target.elts for sight in self._of_target(part))
         elif isinstance(target, ast.Attribute | ast.Subscript):
-            root, text = _root(target), ast.unparse(target)
+            root, text = _root(target), _source_text(target)
             if root in self.harness:
                 yield Sighting(_REPLACES, target.lineno, text)
             elif root in self.modules and not (self.modules[root] == "os" and "environ" in text):
@@ -212,6 +212,13 @@ def _longest(name: str) -> Rule | None:
     return None
 
 
+def _source_text(node: ast.expr) -> str:
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return "…"
+
+
 def _function(node: ast.AST) -> ast.AST | None:
     return node.func if isinstance(node, ast.Call) else None
 
@@ -239,7 +246,7 @@ def _over_time(node: ast.Call, *, functional: bool) -> bool:
     given = named or node.args[functional : functional + 1]
     try:
         value = ast.literal_eval(given[0]) if given else None
-    except (ValueError, TypeError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return False
     dims = set(value) if isinstance(value, tuple | list) else {value}
     return bool(dims & {1, -2}) and not dims >= {-2, -1} and not any(isinstance(dim, bool) for dim in dims)

@@ -50,7 +50,7 @@ def syntax_problem(path: str, text: str) -> str:
     if not path.endswith(".py"):
         return ""
     try:
-        python_tree(text)
+        _compiled(text, 0)  # more than parsing: a `return` outside a function is found here
     except SyntaxError as error:
         return f"is not valid Python, line {error.lineno or '?'}: {one_line(error.msg, 120)}"
     return ""
@@ -58,11 +58,17 @@ def syntax_problem(path: str, text: str) -> str:
 
 def python_tree(text: str) -> ast.Module:
     """The syntax tree; SyntaxError for anything Python cannot read, however strange."""
+    tree = _compiled(text, ast.PyCF_ONLY_AST)
+    assert isinstance(tree, ast.Module)
+    return tree
+
+
+def _compiled(text: str, flags: int) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a proposal must not write on the screen
-            return ast.parse(text)
-    except (ValueError, RecursionError, MemoryError) as error:
+            return compile(text, "patch", "exec", flags, dont_inherit=True)
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise SyntaxError(f"Python cannot read it: {error}") from error
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from core.errors import PatchError
 from core.models import Edit
 
+COMPARED = 300
+"""characters of a line by which it is looked for: comparing takes the square of them"""
+
 
 def from_edits(files: Mapping[str, str], edits: Sequence[Edit]) -> dict[str, str]:
     """The new content of each file the edits change, applied in order; PatchError tells a model all that fails."""
@@ -64,5 +67,6 @@ def _difference(text: str, search: str) -> str:
 
 def nearest(lines: Sequence[str], wanted: str) -> int:
     """The number, from 1, of the line most like the wanted one; 0 when none is."""
-    close = difflib.get_close_matches(wanted.strip(), {line.strip() for line in lines}, 1, 0.5)
-    return next((number for number, line in enumerate(lines, 1) if close and line.strip() == close[0]), 0)
+    bare = [line.strip()[:COMPARED] for line in lines]
+    close = difflib.get_close_matches(wanted.strip()[:COMPARED], dict.fromkeys(bare), 1, 0.5)
+    return bare.index(close[0]) + 1 if close else 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from core.errors import ResearcherError
 from core.models import Experiment, Message, Proposal, Review
 
 
@@ -46,6 +47,17 @@ class Situation:
 
 Say = Callable[[str], None]
 """tells the screen what the researcher is doing right now, in a few words"""
+
+
+class Unavailable(ResearcherError):
+    """The researcher cannot be asked now (no key, a cap, an outage); the same question stands and is asked later."""
+
+    def __init__(self, message: str, *, hint: str = "", wait: float | None = None, state: str = "error") -> None:
+        super().__init__(message, hint=hint)
+        self.wait = wait
+        """seconds until asking again makes sense, where that is known"""
+        self.state = state
+        """`error`, or `waiting` where nothing is wrong"""
 
 
 class Researcher(Protocol):

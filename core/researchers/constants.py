@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal
 
 from core.errors import PatchError
@@ -118,6 +119,8 @@ def find_constants(files: Mapping[str, str]) -> list[Constant]:
 
 
 def _constants_of(path: str, content: str) -> list[Constant]:
+    if "\r" in content.replace("\r\n", ""):
+        return []  # Python ends a line there, no editor does
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError):
@@ -130,7 +133,8 @@ def _constants_of(path: str, content: str) -> list[Constant]:
                 assigned.setdefault(name, []).append((node, value))
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                 assigned.setdefault(name, []).append((node, value))
-    lines = content.encode().split(b"\n")
+    lines = content.encode(errors="replace").split(b"\n")
+    starts = list(accumulate((len(line.decode(errors="replace")) + 1 for line in lines), initial=0))
     found = []
     for name, places in assigned.items():
         statement, value = places[0]
@@ -139,12 +143,11 @@ def _constants_of(path: str, content: str) -> list[Constant]:
         if len(places) > 1 or name not in used or not _is_tunable(name, comment):
             continue
         for label, number in _numbers_of(name, value):
-            start = _offset(lines, number.lineno, number.col_offset)
-            end = start + (number.end_col_offset or number.col_offset) - number.col_offset
-            if content[start:end] == ast.get_source_segment(content, number):
-                is_integer = isinstance(number.value, int)
-                worth = float(number.value)  # type: ignore[arg-type]
-                found.append(Constant(path, label, worth, content[start:end], is_integer, start, end, comment))
+            line, column = lines[number.lineno - 1], number.col_offset
+            start = starts[number.lineno - 1] + len(line[:column].decode(errors="replace"))
+            text = line[column : number.end_col_offset].decode(errors="replace")
+            worth, is_integer = float(ast.literal_eval(text)), isinstance(number.value, int)
+            found.append(Constant(path, label, worth, text, is_integer, start, start + len(text), comment))
     return found
 
 
@@ -165,12 +168,6 @@ def _numbers_of(name: str, value: ast.expr) -> list[tuple[str, ast.Constant]]:
 
 def _is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in (int, float) and math.isfinite(float(node.value))  # type: ignore[arg-type]
-
-
-def _offset(lines: list[bytes], line: int, column: int) -> int:
-    """Characters before a place that ast gives as a line and a column of UTF-8 bytes."""
-    before = sum(len(text.decode(errors="replace")) + 1 for text in lines[: line - 1])
-    return before + len(lines[line - 1][:column].decode(errors="replace"))
 
 
 def domain_of(constant: Constant, seen: Iterable[float] = ()) -> Domain | None:

@@ -21,6 +21,8 @@ from core.researchers.constants import find_constants, with_values, without
 from core.researchers.outcomes import Change, read_key
 
 SOURCE = "notebook"
+HOME = "from nanochat.harness import"
+"""what a file must contain for the notebook to speak of it: the constants of another script mean other things"""
 CHAPTERS = ("schedules", "architecture", "simpler")
 """files beside findings.toml, which comes first; a page of each is tried in turn"""
 
@@ -114,7 +116,7 @@ def opened(idea: Idea, files: Mapping[str, str]) -> Page | Skipped:
     """The idea applied to the one file it fits, or why it fits none."""
     reasons = []
     for path in sorted(files):
-        if not path.endswith(".py"):
+        if HOME not in files[path]:
             continue
         try:
             content = apply_idea(idea, path, files[path])
@@ -123,7 +125,7 @@ def opened(idea: Idea, files: Mapping[str, str]) -> Page | Skipped:
             continue
         if content != files[path]:
             return Page(idea, {path: content}, key_of(idea, path))
-    return Skipped(idea, "; ".join(reasons) or "there is no Python file to change")
+    return Skipped(idea, "; ".join(reasons) or "the notebook is about nanochat's train.py")
 
 
 def key_of(idea: Idea, path: str) -> str:
@@ -148,7 +150,7 @@ def apply_idea(idea: Idea, path: str, content: str) -> str:
             raise PatchError(f"{path} no longer has: {line}")
         if count > 1:
             raise PatchError(f"{path} has {count} times, not once: {line}")
-    constants = {constant.name: constant for constant in find_constants({path: content})}
+    constants = {c.name: c for c in find_constants({path: content})} if idea.numbers else {}
     for name, (was, _) in idea.numbers.items():
         if name not in constants:
             raise PatchError(f"{path} has no constant {name}")

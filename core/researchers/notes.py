@@ -13,7 +13,7 @@ _NUMBER = re.compile(
 )
 _NOT = re.compile(r"\b(not|no|never|neither|nor|cannot|without|unless)\b|n't\b", re.IGNORECASE)
 _GENTLER = re.compile(
-    r"\b(half|halve|halfway|gentler|milder|too (far|much)|less far|(smaller|shorter) (step|change)|more careful(ly)?)\b",
+    r"\b(half|halve|halfway|gentler|milder|too (far|much)|less far|(smaller|shorter) (step|change))\b",
     re.IGNORECASE,
 )
 _LOWER = re.compile(r"\b(smaller|lower|less|fewer|decrease|reduce|down|too (high|large|big))\b", re.IGNORECASE)

@@ -186,6 +186,10 @@ class Reader:
         found = {Verdict(v): int(n) for v, n in rows}
         return {verdict: found.get(verdict, 0) for verdict in Verdict}
 
+    def judged_since(self, at: float) -> int:
+        """Number of verdicts after a time."""
+        return int(self._one("SELECT count(*) FROM experiments WHERE judged_at > ?", at)[0])
+
     def tried(self, syntax_sha256: str) -> int | None:
         """The experiment that already tried (or was vetoed for) this very code, if any."""
         row = self._first(
@@ -303,6 +307,14 @@ class Reader:
         where = " WHERE answered_by IS NULL" if unanswered else ""
         rows = self._all(f"SELECT id, at, actor, kind, body, answered_by FROM messages{where} ORDER BY id")
         return [Message(*row) for row in rows]
+
+    def spent(self, *, since: float = 0.0) -> tuple[int, float]:
+        """Tokens (those read from a cache left out) and money that models have used since a time."""
+        row = self._one(
+            "SELECT coalesce(sum(input + output + cache_write), 0), coalesce(sum(cost), 0) FROM usage WHERE at >= ?",
+            since,
+        )
+        return int(row[0]), float(row[1])
 
     def events(self, *, after: int = 0, limit: int = 10_000) -> list[Event]:
         """The journal after a sequence number, oldest first."""

@@ -319,6 +319,40 @@ class Writer(Reader):
                 "UPDATE messages SET answered_by = ? WHERE id = ?", [(experiment_id, m) for m in message_ids]
             )
 
+    # ---- what a model cost -------------------------------------------------------------------------------------
+
+    def add_usage(
+        self,
+        *,
+        model: str,
+        input: int,  # noqa: A002 the word of the table
+        output: int,
+        cache_read: int,
+        cache_write: int,
+        seconds: float,
+        cost: float | None,
+        experiment_id: int | None = None,
+    ) -> int:
+        """One call of a model, written down as soon as it was made; `claim_usage` says later what it was for."""
+        with self.transaction():
+            return self._insert(
+                "usage",
+                at=time.time(),
+                experiment_id=experiment_id,
+                model=model,
+                input=input,
+                output=output,
+                cache_read=cache_read,
+                cache_write=cache_write,
+                seconds=seconds,
+                cost=cost,
+            )
+
+    def claim_usage(self, experiment_id: int) -> None:
+        """Every call that belongs to no experiment yet was made for this one."""
+        with self.transaction():
+            self.db.execute("UPDATE usage SET experiment_id = ? WHERE experiment_id IS NULL", (experiment_id,))
+
     # ---- plumbing ----------------------------------------------------------------------------------------------
 
     def _insert(self, table: str, **values: Any) -> int:

@@ -243,3 +243,27 @@ async def test_words_to_the_researcher_reach_it(tmp_path: Path) -> None:
         await until(lambda: engine.bench.store.queue())
         engine.handle(Tell("try a smaller batch"))
         await until(lambda: any(m.body == "try a smaller batch" for s in researcher.asked for m in s.messages))
+
+
+async def test_the_champion_is_measured_again_after_a_number_of_verdicts(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, rerun_every=2)
+    script = [("LEVEL = 2.0", f"LEVEL = 2.{n}") for n in range(5, 9)]
+    async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: sum(store.verdict_counts().values()) == 4)
+        own = [(run.purpose, run.seed) for run in store.runs() if run.experiment_id is None]
+        assert own[:4] == [(Purpose.BASELINE, 0), (Purpose.NULL, 1), (Purpose.NULL, 2), (Purpose.NULL, 3)]
+
+
+async def test_a_second_gain_is_measured_on_seeds_the_champion_was_not_chosen_by(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    script = [BETTER, ("LEVEL = 1.97", "LEVEL = 1.94")]
+    async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: store.verdict_counts()[Verdict.KEEP] == 2)
+        chosen_by = {run.seed for run in store.runs(experiment_id=1)}
+        champion = store.champions()[1].commit_sha
+        own = {run.seed for run in store.runs(commit_sha=champion) if run.experiment_id is None}
+        assert own
+        assert not own & chosen_by
+        assert {run.seed for run in store.runs(experiment_id=2)} & own
