@@ -50,10 +50,11 @@ class Slot:
     def name(self) -> str:
         return self.constant.name
 
+    def within(self, value: float) -> bool:
+        return self.low - 1e-9 <= self.domain.position(value) <= self.high + 1e-9
+
     def allows(self, value: float) -> bool:
-        position = self.domain.position(value)
-        inside = self.low - 1e-9 <= position <= self.high + 1e-9
-        return inside and not any(self.domain.near(value, known) for known in self.known)
+        return self.within(value) and not any(self.domain.near(value, known) for known in self.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,7 @@ def near_misses(slots: Sequence[Slot], found: Sequence[Outcome], sigma: float | 
             and not outcome.kept
             and outcome.before == slot.constant.value
             and outcome.effect < -0.5 * (sigma or 0.0)
+            and slot.within(outcome.after)
             and (slot.name, outcome.after) not in paired
         ]
         best += sorted(candidates, key=lambda candidate: candidate[0])[:1]
