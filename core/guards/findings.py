@@ -38,7 +38,7 @@ def findings(
     found = [*_of_files(patch, editable), *_of_size(patch)]
     for file in patch.files:
         where = {line: hunk for hunk in file.hunks for line, _ in hunk.added_lines}
-        for rule, line, word in _seen(file, files_before.get(file.path, ""), files_after.get(file.path, "")):
+        for rule, line, word in _seen(file, files_before.get(file.path, ""), files_after.get(file.path)):
             found.append(_finding(rule, file.path, where[line].index, line, word))
         for hunk in file.hunks:
             found += [*_of_hidden_characters(hunk), *_of_lost_masks(hunk)]
@@ -72,10 +72,10 @@ def _of_size(patch: Patch) -> Iterator[Finding]:
         yield _finding(rule, patch.files[0].path, None, None, f"{lines} lines")
 
 
-def _seen(file: FilePatch, before: str, after: str) -> Iterator[Sighting]:
-    """What stands on added lines, by the syntax tree; by patterns where there is none."""
+def _seen(file: FilePatch, before: str, after: str | None) -> Iterator[Sighting]:
+    """What stands on added lines, by the syntax tree; by patterns where there is none, as in a patch that is stale."""
     added = {line: text for hunk in file.hunks for line, text in hunk.added_lines}
-    if file.path.endswith(".py"):
+    if file.path.endswith(".py") and after is not None:
         try:
             tree = python_tree(after)
         except SyntaxError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from core.guards.rules import (
@@ -34,6 +35,9 @@ _NEW_PLAIN_IMPORT = Rule(Kind.IMPORT, Level.NOTE, "is a new import")
 _ALL_NAMES = Rule(Kind.IMPORT, Level.CAUTION, "imports names that the reader cannot see")
 
 
+_SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 class Sighting(NamedTuple):
     """A rule, where it fired and on what."""
 
@@ -44,8 +48,9 @@ class Sighting(NamedTuple):
 
 def sightings(before: ast.Module, after: ast.Module, added: Collection[int]) -> Iterator[Sighting]:
     """What the rules say about the nodes of `after` that begin on added lines."""
-    reader = _Reader(before, after)
-    for node in ast.walk(after):
+    touched = list(_touched(after, sorted(added)))
+    reader = _Reader(before, after, touched)
+    for node in touched:
         for rule, line, word in reader.of_node(node):
             if line in added:
                 yield Sighting(rule, line, word)
@@ -60,15 +65,15 @@ def sightings(before: ast.Module, after: ast.Module, added: Collection[int]) -> 
 class _Reader:
     """Knows what the names of one file stand for."""
 
-    def __init__(self, before: ast.Module, after: ast.Module) -> None:
+    def __init__(self, before: ast.Module, after: ast.Module, touched: Collection[ast.AST]) -> None:
         self.known = {module for _, module in _imports(before)}
         self.known |= {module.rpartition(".")[0] for module in self.known}
         self.modules = dict(_imports(after))
-        self.inner = {id(node.value) for node in ast.walk(after) if isinstance(node, ast.Attribute)}
-        self.docstrings = {id(node.value) for node in ast.walk(after) if isinstance(node, ast.Expr)}
+        self.inner = {id(node.value) for node in touched if isinstance(node, ast.Attribute)}
+        self.docstrings = {id(node.value) for node in touched if isinstance(node, ast.Expr)}
         self.harness = {
             target.id
-            for node in ast.walk(after)
+            for node in _statements(after)
             if isinstance(node, ast.Assign) and (self._dotted(_function(node.value)) or "").count("Harness")
             for target in node.targets
             if isinstance(target, ast.Name)
@@ -182,6 +187,32 @@ class _Reader:
                 yield Sighting(_SETTING if setting else _REPLACES, target.lineno, text)
 
 
+def _touched(tree: ast.AST, added: Sequence[int]) -> Iterator[ast.AST]:
+    """The nodes whose lines hold an added one: the rest of a file need not be walked."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for child in ast.iter_child_nodes(node):
+            first, last = getattr(child, "lineno", 1), getattr(child, "end_lineno", None)
+            if isinstance(child, _SCOPES) and child.decorator_list:
+                first = child.decorator_list[0].lineno
+            at = bisect_left(added, first)
+            if at < len(added) and (last is None or added[at] <= last):
+                waiting.append(child)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All statements of a file, whatever block they are in."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+            found = getattr(node, block, ())
+            waiting += found if isinstance(found, list) else ()
+
+
 def _of_identifier(name: str, line: int) -> Iterator[Sighting]:
     for pattern, rule in IDENTIFIERS:
         if re.search(pattern, name.lower()):
@@ -190,7 +221,7 @@ def _of_identifier(name: str, line: int) -> Iterator[Sighting]:
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Each imported name of the file and what it stands for."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2

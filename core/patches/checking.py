@@ -20,7 +20,14 @@ def is_editable(path: str, editable: Iterable[str]) -> bool:
     return any(path == pattern or fnmatchcase(path, pattern) for pattern in editable)
 
 
-def problems(patch: Patch, files: Mapping[str, str], editable: Collection[str]) -> list[str]:
+def problems(
+    patch: Patch,
+    files: Mapping[str, str],
+    editable: Collection[str],
+    *,
+    may_create: bool = False,
+    may_delete: bool = False,
+) -> list[str]:
     """Everything that keeps the patch from being run, one sentence each; empty when it is fine."""
     if not patch.files:
         return ["The patch changes nothing."]
@@ -30,6 +37,10 @@ def problems(patch: Patch, files: Mapping[str, str], editable: Collection[str]) 
     for file in patch.files:
         if not is_editable(file.path, editable):
             found.append(f"It changes {file.path}, which is not editable (editable: {', '.join(editable)}).")
+        if (file.created and not may_create) or (file.deleted and not may_delete):
+            found.append(
+                f"It {'creates' if file.created else 'deletes'} {file.path}; only the text of files may change."
+            )
     hidden = [
         f"{hunk.path} line {number} holds an invisible character: {item.name}."
         for hunk in patch.hunks
