@@ -32,6 +32,8 @@ class Target(Section):
     source: str = ""
     """the directory the editable files are first copied from; empty: the built-in nanochat"""
     metric: str = "val_bpb"
+    audit_metric: str = "audit_bpb"
+    """the same on the hidden split; the evaluator is told AR_SPLIT=audit"""
     direction: Literal["min", "max"] = "min"
     editable: list[str] = Field(default=["train.py"], min_length=1)
     """the files a patch may touch"""

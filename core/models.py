@@ -64,6 +64,11 @@ class Purpose(StrEnum):
     CANDIDATE = "candidate"  # screening run of an experiment
     RETEST = "retest"  # confirmation on a fresh seed (candidate or champion)
     LADDER = "ladder"  # at a larger scale
+    AUDIT = "audit"  # the whole stack of keeps against the first baseline, on the hidden split
+
+
+CHAMPION_PURPOSES = (Purpose.BASELINE, Purpose.NULL, Purpose.RETEST)
+"""the purposes whose metrics are comparable and were not chosen for being good"""
 
 
 class RunState(StrEnum):

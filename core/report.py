@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from core.lab import Lab
-from core.models import Experiment, Run, State, Verdict
+from core.models import CHAMPION_PURPOSES, Experiment, Run, State, Verdict
 from core.store import Reader, Summary
 
 TSV_COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
@@ -44,7 +44,7 @@ def champion_metric(reader: Reader) -> float | None:
     values = [
         r.metric
         for r in reader.runs(commit_sha=champion.commit_sha)
-        if r.metric is not None and r.purpose != "candidate"
+        if r.metric is not None and r.experiment_id is None and r.purpose in CHAMPION_PURPOSES
     ]
     return sum(values) / len(values) if values else None
 
@@ -101,7 +101,11 @@ def tsv(reader: Reader) -> list[list[str]]:
 def _tsv_row(
     reader: Reader, commit: str, runs: list[Run], status_word: str, title: str, metric: float | None = None
 ) -> list[str]:
-    values = [run.metric for run in runs if run.metric is not None and run.experiment_id is None]
+    values = [
+        run.metric
+        for run in runs
+        if run.metric is not None and run.experiment_id is None and run.purpose in CHAMPION_PURPOSES
+    ]
     if metric is None and values:
         metric = sum(values) / len(values)
     peaks = [(run.detail.get("train") or {}).get("peak_memory_bytes") for run in runs]

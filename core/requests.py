@@ -145,6 +145,14 @@ class Tell:
     actor: str = "human"
 
 
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Measure the whole stack of keeps against the first baseline, on fresh seeds. Answers what will be run."""
+
+    seeds: int = 4
+    actor: str = "human"
+
+
 Request = (
     Ping
     | Approve
@@ -159,6 +167,7 @@ Request = (
     | StopRun
     | StopEngine
     | Tell
+    | Audit
 )
 KINDS: dict[str, type[Any]] = {
     "ping": Ping,
@@ -174,6 +183,7 @@ KINDS: dict[str, type[Any]] = {
     "stop_run": StopRun,
     "stop_engine": StopEngine,
     "tell": Tell,
+    "audit": Audit,
 }
 NAMES = {kind: name for name, kind in KINDS.items()}
 
@@ -205,6 +215,7 @@ def decode(line: bytes) -> Request:
         for name, cast in (
             ("experiment_id", int),
             ("run_id", int),
+            ("seeds", int),
             ("via", Via),
             ("level", Autonomy),
             ("verdict", Verdict),

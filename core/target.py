@@ -51,6 +51,7 @@ def children(
     *,
     device: str,
     seed: int,
+    split: str,
     data: str,
     profile: Mapping[str, Any],
     seconds: float,
@@ -94,7 +95,7 @@ def children(
             "HOME": str(measured),
             "AR_SRC": str(directory / "src"),
             "AR_EVAL_OUT": str(measured),
-            "AR_SPLIT": "val",
+            "AR_SPLIT": split,
         },
         seconds=config.runs.evaluate_seconds,
     )

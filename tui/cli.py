@@ -11,6 +11,7 @@ import getpass
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from core.lab import Lab, create, find
 from core.models import Autonomy, Experiment, Via
 from core.requests import (
     Approve,
+    Audit,
     NoEngine,
     Pause,
     Request,
@@ -224,6 +226,39 @@ def verify(lab: Path) -> None:
     if found:
         raise click.exceptions.Exit(EXIT_NOT_AS_WANTED)
     narrate("the record is whole")
+
+
+@commands.command()
+@lab_argument
+@click.option("--seeds", default=4, show_default=True, type=click.IntRange(2, 64), help="Fresh seeds, two runs each.")
+@json_option
+def audit(lab: Path, seeds: int, as_json: bool) -> None:
+    """Measure everything kept against the first baseline, on fresh seeds and the hidden split."""
+    found = find(lab)
+    start_detached(found)
+    reader = Reader(found.database)
+    if reader.setting("audit", {}).get("state") != "running":
+        asked = send(found, Audit(seeds=seeds, actor=who()), start=False)
+        narrate(f"{asked['keeps']} kept changes against the first baseline: {2 * len(asked['seeds'])} runs")
+    narrate("Ctrl-C leaves; the audit goes on, and this command shows it again")
+    done = -1
+    while (body := reader.setting("audit"))["state"] == "running":
+        runs = [run for run in reader.runs() if run.purpose == "audit" and run.seed in body["seeds"]]
+        finished = sum(run.ended_at is not None for run in runs)
+        if finished != done:
+            done = finished
+            narrate(f"{done} of {2 * len(body['seeds'])} runs {reader.paused()}".rstrip())
+        time.sleep(0.2)
+    result = body["result"]
+    print_data(
+        body,
+        as_json,
+        [
+            f"{body['keeps']} kept changes, {result['n']} pairs of runs on fresh seeds ({body['device_class']})",
+            f"first baseline {number(result.get('baseline'))} → champion {number(result.get('champion'))}",
+            f"{result['words']}",
+        ],
+    )
 
 
 # ---- deciding ----------------------------------------------------------------------------------------------------

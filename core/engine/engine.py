@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import config as configuration
+from core.engine.auditing import Auditing
 from core.engine.bench import Bench, log
 from core.engine.judging import Judging
 from core.engine.preparing import Preparing, make_repository
@@ -29,6 +30,7 @@ from core.lab import Lab
 from core.models import LIVE_RUNS, Autonomy, State, Verdict
 from core.requests import (
     Approve,
+    Audit,
     Defer,
     Override,
     Pause,
@@ -62,7 +64,8 @@ class Engine:
         self.proposing = Proposing(bench, self.reviewing, researcher)
         self.judging = Judging(bench, self.reviewing)
         self.preparing = Preparing(bench)
-        self.running = Running(bench, self.reviewing, self.judging, self.preparing)
+        self.auditing = Auditing(bench, self.judging)
+        self.running = Running(bench, self.reviewing, self.judging, self.auditing, self.preparing)
         self.experiments = experiments
         """end after this many verdicts"""
         self._stop: StopEngine | None = None
@@ -211,6 +214,8 @@ class Engine:
                 return self.reviewing.undo(request)
             case Override():
                 return self._override(request)
+            case Audit():
+                return self.auditing.ask(request)
             case _:
                 return self._command(request)
 

@@ -10,7 +10,7 @@ from core import verdict as statistics
 from core.engine.bench import Bench, log
 from core.engine.reviewing import Reviewing
 from core.failpoints import failpoint
-from core.models import LIVE_RUNS, Experiment, Purpose, RunState, State, Verdict
+from core.models import CHAMPION_PURPOSES, LIVE_RUNS, Experiment, Purpose, RunState, State, Verdict
 from core.verdict import Judged, Measured, Noise, Policy, RunSeeds
 
 ATTEMPTS = 3
@@ -71,7 +71,11 @@ class Judging:
     def _rerun_work(self, champion: str, kind: str) -> list[Work]:
         """The champion once more on a fresh seed, when many verdicts have passed since its last own run."""
         every = self.bench.config.judging.rerun_every
-        own = [r for r in self.bench.store.runs(commit_sha=champion) if r.experiment_id is None]
+        own = [
+            r
+            for r in self.bench.store.runs(commit_sha=champion)
+            if r.experiment_id is None and r.purpose in CHAMPION_PURPOSES
+        ]
         if not every or not own or own[-1].state in LIVE_RUNS:
             return []
         if self.bench.store.judged_since(own[-1].ended_at or 0.0) < every:
@@ -131,7 +135,7 @@ class Judging:
             for r in self.bench.store.runs(commit_sha=commit)
             if r.state == RunState.FINISHED
             and r.metric is not None
-            and r.purpose != Purpose.CANDIDATE
+            and r.purpose in CHAMPION_PURPOSES
             and (r.experiment_id is None) == own
             and r.device_class == kind
         }

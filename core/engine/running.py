@@ -8,6 +8,7 @@ import statistics
 import time
 from typing import Any
 
+from core.engine.auditing import Auditing
 from core.engine.bench import Bench, log
 from core.engine.judging import STOPPED, Judging, Work
 from core.engine.preparing import Preparing
@@ -30,10 +31,13 @@ KEEP_GAUGES = 3600.0
 class Running:
     """The only room that starts and ends runs."""
 
-    def __init__(self, bench: Bench, reviewing: Reviewing, judging: Judging, preparing: Preparing) -> None:
+    def __init__(
+        self, bench: Bench, reviewing: Reviewing, judging: Judging, auditing: Auditing, preparing: Preparing
+    ) -> None:
         self.bench = bench
         self.reviewing = reviewing
         self.judging = judging
+        self.auditing = auditing
         self.preparing = preparing
         self._tails: dict[int, MetricsTail] = {}
         self._next_write: dict[int, float] = {}
@@ -139,11 +143,14 @@ class Running:
         self._forget(run)
         if metric is not None:
             self.judging.publish_noise(run.device_class)
-        elif run.experiment_id is None:  # nothing can be compared with a champion that does not run
+        elif (
+            run.experiment_id is None and run.purpose != Purpose.AUDIT
+        ):  # nothing can be compared with a champion that does not run
             self.pause(f"the champion's own run {run.id} ended {state} ({error}): see its log, then resume")
 
     def _metric(self, run: Run, ended: dict[str, Any]) -> float | None:
-        name = self.bench.config.target.metric
+        target = self.bench.config.target
+        name = target.audit_metric if run.purpose == Purpose.AUDIT and target.evaluate else target.metric
         if self.bench.config.target.evaluate:
             value = ((ended.get("result") or {}).get("metric") or {}).get(name)
         else:
@@ -187,6 +194,8 @@ class Running:
             return baseline[0]
         if confirmations:
             return confirmations[0]
+        if audit := self.auditing.work(device.kind):
+            return audit[0]
         for experiment in self.bench.store.experiments(State.APPROVED):
             if (experiment.hold_until or 0.0) <= self.bench.now():
                 commit = self._commit(experiment)
@@ -255,6 +264,7 @@ class Running:
                 directory,
                 device=device.name,
                 seed=work.seed,
+                split="audit" if work.purpose == Purpose.AUDIT else "val",
                 data=str(store.setting("preparation", {}).get("ready", "")),
                 profile=store.setting("profile", {}),
                 seconds=self._wall_clock(device.kind),

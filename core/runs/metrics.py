@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class MetricsTail:
         except OSError:
             return []
         with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):  # a pipe would hold the engine up
+                return []
             if os.fstat(handle).st_size < self.offset:  # cut short by the script: go on from its new end
                 self.offset, self.rest = os.fstat(handle).st_size, b""
             file.seek(self.offset)

@@ -8,7 +8,8 @@ it is), `stdout.log` (what the children print, capped), `phase.json` (what it is
     spec.json  {"run", "attempt", "log_bytes", "out_bytes",
                 "trainer":   {"argv", "cwd", "env", "seconds"},
                 "evaluator": {"argv", "cwd", "env", "seconds"} | null}
-    exit.json  {"run", "attempt", "state", "error", "rc", "seconds": {"train", "evaluate"}, "train", "result", "at"}
+    exit.json  {"run", "attempt", "state", "error", "rc", "seconds": {"train", "evaluate"}, "train", "result", "at",
+                "usage": {"train": {"cpu_seconds", "peak_bytes"}, "evaluate": …}}
 
 `state` is finished, crashed, diverged, timeout, killed or void, as in `RunState`. Whatever the children wrote is hostile:
 it is read with size caps and never followed through links. SIGTERM to the runner kills the run and still leaves an
@@ -21,8 +22,11 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import selectors
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -34,6 +38,9 @@ GRACE = 2.0
 DIVERGED, OUT_OF_MEMORY = 3, 4
 """exit codes of the harness"""
 JSON_LIMIT = 1024 * 1024
+OPEN_FILES = 65_536
+TASKS = 4096
+"""processes and threads a child may have; torch on a large machine has hundreds"""
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -51,9 +58,11 @@ def main(directory: Path) -> int:
         directory / "start.json",
         {"pid": os.getpid(), "run": spec["run"], "attempt": spec["attempt"], "at": time.time()},
     )
-    outcome: dict[str, Any] = {"run": spec["run"], "attempt": spec["attempt"], "error": "", "seconds": {}, "rc": None}
+    outcome: dict[str, Any] = {
+        "run": spec["run"], "attempt": spec["attempt"], "error": "", "seconds": {}, "usage": {}, "rc": None,
+    }  # fmt: skip
     try:
-        outcome |= run(directory, spec, outcome["seconds"])
+        outcome |= run(directory, spec, outcome["seconds"], outcome["usage"])
     except Killed:
         outcome |= {"state": "killed", "error": "stopped"}
     except Exception as error:  # the runner's one edge: however it fails, the engine must learn of it
@@ -64,25 +73,27 @@ def main(directory: Path) -> int:
     return 0
 
 
-def run(directory: Path, spec: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
+def run(directory: Path, spec: dict[str, Any], seconds: dict[str, float], usage: dict[str, Any]) -> dict[str, Any]:
     """Train, then evaluate; returns what `exit.json` says beside the times."""
     out, measured = directory / "out", directory / "eval"
     out.mkdir(exist_ok=True)
-    measured.mkdir(exist_ok=True)
     log = Log(directory / "stdout.log", spec["log_bytes"])
     limit = OutLimit(out, spec["out_bytes"])
     phase(directory, "starting")
     started = time.monotonic()
     rc, why = supervise(spec["trainer"], log, limit)
     seconds["train"] = time.monotonic() - started
+    usage["train"] = used = used_by_children()
     summary = read_json(out / "train.json")
     ended = judge_exit(rc, why, log)
     if ended or not spec["evaluator"]:
         return {**(ended or {"state": "finished"}), "rc": rc, "train": summary, "result": None}
     phase(directory, "evaluating")
+    empty(measured)  # without a sandbox the trainer could have left a module for the evaluator to import
     started = time.monotonic()
     rc, why = supervise(spec["evaluator"], log, OutLimit(measured, JSON_LIMIT * 16))
     seconds["evaluate"] = time.monotonic() - started
+    usage["evaluate"] = used_by_children(before=used)
     result = read_json(measured / "result.json")
     if why or rc != 0 or result is None:
         why = why and f"evaluation: {why}"
@@ -105,11 +116,17 @@ def judge_exit(rc: int, why: str, log: Log) -> dict[str, Any] | None:
         return {"state": "diverged", "error": last or "the loss is not finite"}
     if rc == OUT_OF_MEMORY:
         return {"state": "crashed", "error": last or "out of memory"}
-    if rc < 0:
-        name = signal.Signals(-rc).name
+    if number := signal_of(rc):
+        name = signal.Signals(number).name
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return {"state": "crashed", "error": f"ended by {name}{hint}"}
     return {"state": "crashed", "error": last or f"exit code {rc}"}
+
+
+def signal_of(rc: int) -> int:
+    """The signal that ended a child; a sandbox passes it on as a shell does, 128 more. 0: none did."""
+    number = -rc if rc < 0 else rc - 128
+    return number if number in {one.value for one in signal.Signals} else 0
 
 
 def supervise(child: dict[str, Any], log: Log, limit: OutLimit) -> tuple[int, str]:
@@ -122,8 +139,9 @@ def supervise(child: dict[str, Any], log: Log, limit: OutLimit) -> tuple[int, st
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=limits,  # safe here: this process has one thread
+        preexec_fn=lambda: limits(limit.most),  # safe here: this process has one thread
     )
+    tasks = TaskLimit()
     assert process.stdout is not None
     deadline = time.monotonic() + child["seconds"]
     why = ""
@@ -144,6 +162,8 @@ def supervise(child: dict[str, Any], log: Log, limit: OutLimit) -> tuple[int, st
                     why = f"over its wall clock of {child['seconds']:.0f} s"
                 elif limit.exceeded():
                     why = f"wrote more than {limit.most / 2**20:.0f} MB"
+                elif tasks.exceeded():
+                    why = f"started more than {TASKS} processes and threads"
                 if why:
                     break
     finally:
@@ -187,12 +207,64 @@ def children(parent: int) -> list[int]:
         return []
 
 
-def limits() -> None:
-    """In the child before exec: die with the runner, no core file, no extra privileges."""
-    import resource
+def limits(file_bytes: int) -> None:
+    """In the child before exec: die with the runner, no core file, no huge file, first to go when memory runs out.
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Never RLIMIT_AS: CUDA reserves more address space than there is memory.
+    """
+    lower(resource.RLIMIT_CORE, 0)
+    lower(resource.RLIMIT_FSIZE, file_bytes)
+    lower(resource.RLIMIT_NOFILE, OPEN_FILES)
+    if others := tasks_on_machine():  # it counts all of the user's processes, wherever; root it does not hold
+        lower(resource.RLIMIT_NPROC, others + TASKS)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def lower(limit: int, value: int) -> None:
+    """Set a limit, soft and hard, unless it is lower already."""
+    soft, hard = resource.getrlimit(limit)
+
+    def least(now: int) -> int:
+        return value if now == resource.RLIM_INFINITY else min(now, value)
+
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(limit, (least(soft), least(hard)))
+
+
+def tasks_on_machine() -> int:
+    """Processes and threads of everybody; 0 where /proc does not say."""
+    try:
+        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def descendants(pid: int) -> int:
+    """Processes and threads below a process."""
+    count, queue = 0, [pid]
+    while queue and count <= 2 * TASKS:
+        for child in children(queue.pop()):
+            queue.append(child)
+            with contextlib.suppress(OSError):
+                count += len(os.listdir(f"/proc/{child}/task"))
+    return count
+
+
+def used_by_children(before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Processor time and peak memory of the children that have ended: the one clock that no script can set."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = usage.ru_utime + usage.ru_stime - (before or {}).get("cpu_seconds", 0.0)
+    return {"cpu_seconds": round(cpu, 3), "peak_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)}
+
+
+def empty(directory: Path) -> None:
+    """Make a directory new."""
+    if directory.is_symlink() or directory.is_file():
+        directory.unlink()
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
 
 
 def adopt_orphans() -> None:
@@ -250,6 +322,21 @@ class OutLimit:
         return size_of(self.directory) > self.most
 
 
+class TaskLimit:
+    """The most processes and threads of a child, looked at twice a second: cheaply, until there is reason to count."""
+
+    def __init__(self) -> None:
+        self.usual = tasks_on_machine()
+        self.next = 0.0
+
+    def exceeded(self) -> bool:
+        now = time.monotonic()
+        if now < self.next:
+            return False
+        self.next = now + 0.5
+        return tasks_on_machine() > self.usual + TASKS and descendants(os.getpid()) > TASKS
+
+
 def size_of(directory: Path) -> int:
     """Bytes on disk below a directory; links are not followed."""
     total = 0
@@ -261,11 +348,11 @@ def size_of(directory: Path) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object a child wrote; None when it is absent, a link, too large or not an object."""
+    """A JSON object a child wrote; None when it is absent, a link, a pipe, too large or not an object."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(handle, "rb") as file:
-            data = file.read(JSON_LIMIT + 1)
+            data = file.read(JSON_LIMIT + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
         value = json.loads(data) if len(data) <= JSON_LIMIT else None
     except (OSError, ValueError, RecursionError):
         return None

@@ -88,7 +88,7 @@ CREATE INDEX reviews_experiment ON reviews(experiment_id);
 CREATE TABLE runs (
   id            INTEGER PRIMARY KEY,
   experiment_id INTEGER REFERENCES experiments(id),
-  purpose       TEXT NOT NULL CHECK (purpose IN ('baseline','null','candidate','retest','ladder')),
+  purpose       TEXT NOT NULL CHECK (purpose IN ('baseline','null','candidate','retest','ladder','audit')),
   commit_sha    TEXT NOT NULL,
   seed          INTEGER NOT NULL,
   attempt       INTEGER NOT NULL DEFAULT 1,

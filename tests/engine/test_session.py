@@ -9,7 +9,7 @@ import pytest
 from core import verify
 from core.errors import Refused
 from core.models import Autonomy, Decision, Purpose, RunState, State, Verdict, Via
-from core.requests import Approve, Defer, Pause, Resume, Revise, StopRun, Tell, Undo, Veto
+from core.requests import Approve, Audit, Defer, Pause, Resume, Revise, StopRun, Tell, Undo, Veto
 from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
 
 BETTER = ("LEVEL = 2.0", "LEVEL = 1.97")
@@ -267,3 +267,27 @@ async def test_a_second_gain_is_measured_on_seeds_the_champion_was_not_chosen_by
         assert own
         assert not own & chosen_by
         assert {run.seed for run in store.runs(experiment_id=2)} & own
+
+
+async def test_an_audit_measures_the_stack_of_keeps_on_seeds_nobody_used(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([BETTER]), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: store.runs())
+        with pytest.raises(Refused, match="nothing has been kept"):
+            engine.handle(Audit())
+        await until(lambda: store.verdict_counts()[Verdict.KEEP] == 1)
+        used = {run.seed for run in store.runs()}
+        noise = store.setting("noise")
+        engine.handle(Audit(seeds=3))
+        with pytest.raises(Refused, match="already under way"):
+            engine.handle(Audit())
+        await until(lambda: store.setting("audit")["state"] == "done")
+        result = store.setting("audit")["result"]
+        assert result["n"] == 3
+        assert result["low"] <= result["delta"] <= result["high"]
+        assert result["delta"] == pytest.approx(-0.03, abs=0.01)
+        audit_seeds = {run.seed for run in store.runs() if run.purpose == Purpose.AUDIT}
+        assert len(audit_seeds) == 3
+        assert not audit_seeds & used
+        assert store.setting("noise") == noise  # another split is another scale

@@ -8,6 +8,7 @@ from core.errors import Refused
 from core.models import Autonomy, Verdict, Via
 from core.requests import (
     Approve,
+    Audit,
     Defer,
     Override,
     Pause,
@@ -40,6 +41,7 @@ EVERY: list[Request] = [
     StopRun(7),
     StopEngine(runs=True),
     Tell("words", kind="idea"),
+    Audit(seeds=3),
 ]
 
 
