@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -227,8 +226,15 @@ corpus = {corpus}         # stdlib, a directory of text files, a directory of pa
 # undo_seconds = 5
 
 [researcher]
-# kind = "auto"            # claude where ANTHROPIC_API_KEY is set, offline otherwise
+# kind = "auto"            # claude where ANTHROPIC_API_KEY (or a key file) is there, offline otherwise
+# model = "claude-sonnet-5-5"
+# fallback = ""            # "offline": who proposes while the model cannot be reached
+# plateau = 8              # misses in a row before something different is asked for
 # lookahead = 2            # proposals kept ready
+
+[researcher.caps]          # 0: no limit; a cap that is reached pauses proposing, nothing else
+# tokens_per_day = 0
+# money_per_day = 0        # needs [researcher.prices."MODEL"]: input, output, cache_read, cache_write, per million
 
 [judging]
 # null_runs = 3            # runs of the unchanged code, to measure the noise
@@ -246,8 +252,3 @@ def render(profile: str, corpus: str) -> str:
     import json
 
     return TEMPLATE.format(profile=json.dumps(profile), corpus=json.dumps(corpus))
-
-
-def api_key() -> str | None:
-    """The Anthropic key from the environment."""
-    return os.environ.get("ANTHROPIC_API_KEY") or None

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from core import config as configuration
+from core import secrets
 from core.engine.auditing import Auditing
 from core.engine.bench import Bench, log
 from core.engine.judging import Judging
@@ -25,7 +25,7 @@ from core.engine.proposing import Proposing
 from core.engine.reviewing import Reviewing
 from core.engine.running import Running
 from core.engine.server import serve
-from core.errors import LabError, Refused, StoreError
+from core.errors import ConfigError, LabError, Refused, StoreError
 from core.lab import Lab
 from core.models import LIVE_RUNS, Autonomy, State, Verdict
 from core.requests import (
@@ -351,13 +351,28 @@ def make_bench(lab: Lab) -> Bench:
 
 
 def make_researcher(bench: Bench) -> Researcher:
-    """Who proposes in this lab."""
+    """Who proposes in this lab. Takes the key out of the environment, whoever it is."""
     from core.researchers.offline import OfflineResearcher
 
-    wanted = bench.config.researcher.kind
-    missing = wanted != "offline" and configuration.api_key() is None
-    bench.store.set("researcher", {"kind": "offline", "state": "idle", "detail": "", "key_missing": missing})
-    return OfflineResearcher()
+    settings = bench.config.researcher
+    secret, unusable = None, ""
+    try:
+        secret = secrets.take(settings.key_file)
+    except ConfigError as error:  # a key was meant to be there: Claude says what is wrong with it
+        unusable = str(error)
+        log.warning("%s", unusable)
+    offline = settings.kind == "offline" or (settings.kind == "auto" and secret is None and not unusable)
+    missing = settings.kind != "offline" and secret is None
+    kind = "offline" if offline else "claude"
+    bench.store.set("researcher", {"kind": kind, "state": "idle", "detail": "", "key_missing": missing})
+    if offline:
+        return OfflineResearcher()
+    from core.researchers.claude import ClaudeResearcher, FallbackResearcher
+
+    claude = ClaudeResearcher(bench.lab, bench.config, bench.store, secret)
+    if settings.fallback == "offline":
+        return FallbackResearcher(claude, OfflineResearcher(), journal=bench.store.event)
+    return claude
 
 
 def work(lab: Lab, *, experiments: int | None = None, autonomy: Autonomy | None = None, echo: bool = False) -> int:

@@ -204,11 +204,10 @@ class Judging:
             seeds=self.seeds(experiment.parent_commit, kind),
         )
         if isinstance(step, RunSeeds):
-            candidate = [
-                self._work(experiment.id, Purpose.RETEST, experiment.commit_sha, s) for s in step.candidate_seeds
-            ]
-            partner = [self._work(None, Purpose.RETEST, experiment.parent_commit, s) for s in step.champion_seeds]
-            return [*candidate, *partner]
+            # the champion's side first: once the candidate's is in, it would be judged without its pair
+            if step.champion_seeds:
+                return [self._work(None, Purpose.RETEST, experiment.parent_commit, s) for s in step.champion_seeds]
+            return [self._work(experiment.id, Purpose.RETEST, experiment.commit_sha, s) for s in step.candidate_seeds]
         self.record(experiment, step)
         return []
 

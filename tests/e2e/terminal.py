@@ -62,6 +62,15 @@ class Terminal:
             self.child.send(KEYS.get(key, key))
             self.read(0.05)
 
+    def look(self) -> None:
+        """A person reads for a moment: longer than the grace in which a new proposal takes no key."""
+        self.read_for(0.8)
+
+    def read_for(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.read(min(0.05, left))
+
     def until(self, what: str | Callable[[str], object], *, seconds: float = 60.0) -> str:
         """Wait until the screen matches a pattern (or a condition on its text holds); fails showing the screen."""
         deadline = time.monotonic() + seconds

@@ -7,7 +7,7 @@ stable part first so that it is cached; `conversation` lets it read (`tools`, `q
 is the caps and the money. `researcher` puts them together, `fallback` steps in while the model cannot be reached.
 """
 
+from core.researchers.claude.fallback import FallbackResearcher
+from core.researchers.claude.researcher import ClaudeResearcher
 
-
-
-
+__all__ = ["ClaudeResearcher", "FallbackResearcher"]

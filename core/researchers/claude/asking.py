@@ -131,7 +131,7 @@ def request(situation: Situation, facts: Facts, asked: Question) -> str:
             parts.append(_revision(situation))
         case Asked.IDEA if asked.idea is not None:
             parts.append(
-                f"{asked.idea.actor} has an idea of their own. Turn it into a patch, faithfully and as small as can be. "
+                f"{asked.idea.actor} has an idea of their own. Turn it into a patch, faithful and as small as can be. "
                 "Where it leaves something open, choose, and say in the rationale what you chose.\n"
                 f"The idea: {clean(asked.idea.body)}"
             )
@@ -153,7 +153,7 @@ def _revision(situation: Situation) -> str:
     experiment = revision.experiment
     return (
         f"#{experiment.id} “{one_line(experiment.title, 120)}” was sent back with a note. Propose its new version: the "
-        "same idea, changed as the note says. Your edits are applied to the champion's files, not to the earlier patch: "
+        "same idea, changed as the note says. Your edits are applied to the champion's files, not to that patch: "
         f"include all that should stay of it.\nThe note: {clean(revision.note)}\n"
         + quoted(f"what was said of #{experiment.id}", f"{experiment.hypothesis}\n{experiment.rationale}", 4_000)
         + "\n"
@@ -170,4 +170,3 @@ def _repair(experiment: Experiment, facts: Facts) -> str:
         + "\n"
         + quoted(f"the end of its output; {outcome(experiment)}", facts.traceback, 6_000)
     )
-

@@ -5,7 +5,6 @@ What was sent is only ever added to: newer models bind their thinking to everyth
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +33,7 @@ CALLS = 8
 """tools of one answer that are used; more are refused"""
 LAST = "This was the last look: call `propose` now."
 NUDGE = "Answer the question with a call of `propose`."
-CUT = "Your last answer was longer than the limit and was cut off; it is not shown. Think less, and propose a smaller patch."
+CUT = "Your last answer was longer than allowed, was cut off and is not shown. Think less, and propose a smaller patch."
 
 Record = Callable[[Usage, float], None]
 """writes a call down: what it used, and its seconds"""
@@ -95,6 +94,8 @@ class Conversation:
             if len(self._wrong) >= TRIES or self._closing:
                 break
             self._close_if_last(number)
+        if self._closing:
+            self.may_ask()  # a cap of the day or the lab: the question stands, and is asked again when it may be
         why = self._wrong[-1] if self._wrong else "it looked around and never proposed"
         after = f" ({self._closing})" if self._closing else ""
         return draft.given_up(self.asked, self.situation, f"{why}{after}", self._title)
@@ -128,8 +129,6 @@ class Conversation:
                 results.append(await self._look(call))
         if answer.content:
             self.messages.append({"role": "assistant", "content": answer.content})
-        if answer.stop == "pause_turn" and answer.content:
-            return None
         if not answer.calls:
             self._wrong.append("it answered in words and proposed nothing")
             results.append({"type": "text", "text": NUDGE})
@@ -149,7 +148,8 @@ class Conversation:
     async def _look(self, call: Call) -> dict[str, Any]:
         form_type = FORMS.get(call.name)
         if form_type is None:
-            return _result(call, f"There is no tool {one_line(call.name, 40)!r}. There are: {', '.join(FORMS)}.", wrong=True)
+            known = ", ".join(FORMS)
+            return _result(call, f"There is no tool {one_line(call.name, 40)!r}. There are: {known}.", wrong=True)
         if call.problem:
             return _result(call, call.problem, wrong=True)
         try:
@@ -211,8 +211,3 @@ def _reads(name: str, form: object) -> str:
     if isinstance(form, ReadExperiment):
         return f"reads experiment #{form.id}"
     return READING[name]
-
-
-def elapsed(started: float) -> float:
-    """Seconds since."""
-    return time.monotonic() - started

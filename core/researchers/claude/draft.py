@@ -137,4 +137,3 @@ def _rationale(form: Propose, asked: Question) -> str:
     if form.scaling.strip():
         parts.append(f"With depth: {form.scaling.strip()}")
     return "\n\n".join(parts)
-

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -185,7 +186,7 @@ def make_client(settings: config.Researcher, secret: Secret) -> AsyncAnthropic:
     for name in ("anthropic", "httpx2", "httpcore2"):  # engine.log gets no line a call, and never a prompt
         logging.getLogger(name).setLevel(logging.WARNING)
     # Gateways and local servers that know only the header of older versions get the key in it, too.
-    older = {"x-api-key": secret.value} if settings.base_url and secret.argument == "api_key" else None
+    older = {"x-api-key": secret.value} if elsewhere(settings) and secret.argument == "api_key" else None
     return anthropic.AsyncAnthropic(
         base_url=settings.base_url or None,
         max_retries=0,
@@ -194,6 +195,11 @@ def make_client(settings: config.Researcher, secret: Secret) -> AsyncAnthropic:
         api_key=secret.value if secret.argument == "api_key" else None,
         auth_token=secret.value if secret.argument == "auth_token" else None,
     )
+
+
+def elsewhere(settings: config.Researcher) -> bool:
+    """Whether the endpoint is another one than Anthropic's own."""
+    return bool(settings.base_url or os.environ.get("ANTHROPIC_BASE_URL"))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -80,4 +80,3 @@ def _mark(block: dict[str, Any], cache: str) -> None:
     """Everything up to this block is kept by the endpoint."""
     if cache != "off":
         block["cache_control"] = {"type": "ephemeral", **({"ttl": "1h"} if cache == "1h" else {})}
-

@@ -1,0 +1,210 @@
+"""What a lab may claim: the champion against the baseline, and how well decisions and verdicts agree. Pure.
+
+A claim rests on runs of the champion's own where there are any: the runs by which it was chosen were chosen for being
+good. What a human kept against the measurement is left out of every figure here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from core.models import Decision, Experiment, Purpose, Review, Run, Verdict, Via
+from core.store.reader import Champion
+from core.verdict import Noise, interval, measure_noise
+
+APPROVALS = (Decision.APPROVE, Decision.APPROVE_EDITED)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The runs of one device class, and the hours they took."""
+
+    kind: str
+    runs: int
+    finished: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was reached, in units of the metric; `delta` is champion minus baseline."""
+
+    baseline: float | None = None
+    champion: float | None = None
+    delta: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """95 % interval of delta"""
+    n_baseline: int = 0
+    n_champion: int = 0
+    direct: bool = False
+    """measured champion against baseline, on runs of their own; else the sum of the steps, chosen for being good"""
+    shrunken: float | None = None
+    """the sum of the steps' shrunken estimates"""
+    keeps: int = 0
+    by_hand: int = 0
+    """steps of the lineage that a human kept: in none of the figures"""
+    replaced: int = 0
+    """verdicts of any kind that a human replaced: likewise"""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What became of the patches that humans, or the autonomy dial, let run."""
+
+    who: str
+    """`people` or `autonomy`"""
+    approvals: int
+    edited: int
+    vetoes: int
+    sent_back: int
+    taken_back: int
+    judged: int
+    """approved experiments with a measured verdict"""
+    verdicts: Counter[Verdict]
+    seconds: float | None
+    """median time on the reviewer's screen"""
+
+    @property
+    def kept(self) -> int:
+        return self.verdicts[Verdict.KEEP]
+
+
+class Measurements:
+    """The finished runs, by commit and device class."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        self._own: dict[tuple[str, str], list[Run]] = defaultdict(list)
+        self._confirmations: dict[tuple[str, str], list[Run]] = defaultdict(list)
+        for run in runs:
+            if run.metric is None or run.purpose in (Purpose.CANDIDATE, Purpose.LADDER):
+                continue
+            groups = self._own if run.experiment_id is None else self._confirmations
+            groups[run.commit_sha, run.device_class].append(run)
+
+    def own(self, commit: str, kind: str, *, before: float | None = None) -> dict[int, float]:
+        """A champion's honest results by seed."""
+        return {
+            r.seed: r.metric
+            for r in self._own.get((commit, kind), ())
+            if r.metric is not None and (before is None or (r.ended_at or 0.0) <= before)
+        }
+
+    def confirmations(self, commit: str, kind: str) -> dict[int, float]:
+        """A candidate's results by seed, the screening run left out."""
+        return {r.seed: r.metric for r in self._confirmations.get((commit, kind), ()) if r.metric is not None}
+
+    def pairs(self, experiment: Experiment, kind: str) -> list[float]:
+        """Candidate minus parent on each seed that both have."""
+        parent = self.own(experiment.parent_commit, kind)
+        own = self.confirmations(experiment.commit_sha or "", kind)
+        return [value - parent[seed] for seed, value in own.items() if seed in parent]
+
+    def noise(self, champions: Sequence[Champion], experiments: Sequence[Experiment], kind: str) -> Noise:
+        """The noise of the metric on one device class, pooled as the engine pools it."""
+        nulls = [list(self.own(c.commit_sha, kind).values()) for c in champions]
+        judged = [e for e in experiments if e.commit_sha is not None]
+        confirmed = [list(self.confirmations(e.commit_sha or "", kind).values()) for e in judged]
+        return measure_noise(nulls, confirmed, [pairs for e in judged if (pairs := self.pairs(e, kind))])
+
+    def classes(self) -> list[str]:
+        """Device classes, the one with the most finished runs first."""
+        finished = Counter(run.device_class for run in self.runs if run.metric is not None)
+        return [kind for kind, _ in finished.most_common()]
+
+    def main_class(self, champions: Sequence[Champion]) -> str:
+        """The device class to claim something about: where the baseline was measured, and most runs were made."""
+        kinds = self.classes()
+        first = champions[0].commit_sha if champions else ""
+        return next((kind for kind in kinds if self.own(first, kind)), kinds[0] if kinds else "")
+
+    def hours(self) -> tuple[Hours, ...]:
+        found = []
+        for kind in sorted({run.device_class for run in self.runs}):
+            runs = [run for run in self.runs if run.device_class == kind]
+            spans = [r.ended_at - r.started_at for r in runs if r.started_at is not None and r.ended_at is not None]
+            found.append(Hours(kind, len(runs), sum(r.metric is not None for r in runs), math.fsum(spans) / 3600))
+        return tuple(found)
+
+
+def claim(
+    measurements: Measurements,
+    champions: Sequence[Champion],
+    experiments: Sequence[Experiment],
+    by_hand: frozenset[int],
+    noise: Noise,
+    kind: str,
+) -> Claim:
+    """What may be said about the champion."""
+    if not champions:
+        return Claim(replaced=len(by_hand))
+    known = {e.id: e for e in experiments}
+    steps = [e for c in champions if (e := known.get(c.experiment_id or 0)) is not None]
+    measured = [e for e in steps if e.id not in by_hand]
+    hands = len(steps) - len(measured)
+    start = measurements.own(champions[0].commit_sha, kind)
+    baseline = fmean(start.values()) if start else None
+    counted = Claim(baseline=baseline, n_baseline=len(start), keeps=len(measured), by_hand=hands, replaced=len(by_hand))
+    if baseline is None or not measured:
+        return counted
+    estimates = [e.shrunken for e in measured]
+    expected = None if None in estimates else math.fsum(s for s in estimates if s is not None)
+    end = measurements.own(champions[-1].commit_sha, kind)
+    if end and not hands:
+        delta = fmean(end.values()) - baseline
+        se = noise.sigma * math.sqrt(1 / len(start) + 1 / len(end))
+        low, high = interval(delta, se, noise.df) if noise.df else (None, None)
+        return Claim(
+            baseline, baseline + delta, delta, low, high, len(start), len(end), True, expected,
+            len(measured), hands, len(by_hand),
+        )  # fmt: skip
+    deltas = [e.delta for e in measured if e.delta is not None]
+    if not deltas:
+        return counted
+    halves = [(e.delta_high - e.delta_low) / 2 for e in measured if e.delta_low is not None and e.delta_high is not None]
+    delta = math.fsum(deltas)
+    half = math.sqrt(math.fsum(h * h for h in halves)) if len(halves) == len(deltas) else None
+    return Claim(
+        baseline, baseline + delta, delta,
+        None if half is None else delta - half, None if half is None else delta + half,
+        len(start), sum(e.confirmations or 0 for e in measured), False, expected, len(measured), hands, len(by_hand),
+    )  # fmt: skip
+
+
+def agreements(
+    experiments: Sequence[Experiment], reviews: Sequence[Review], by_hand: frozenset[int]
+) -> tuple[Agreement, ...]:
+    """How often what was let through was kept: by people, and by the autonomy dial."""
+    known = {e.id: e for e in experiments}
+    found = []
+    for who, policy in (("people", False), ("autonomy", True)):
+        mine = [r for r in reviews if (r.via == Via.POLICY) == policy]
+        standing = [r for r in mine if r.undone_at is None]
+        # an experiment that was sent back and approved again counts once, by its last approval
+        passed = {r.experiment_id: r for r in standing if r.decision in APPROVALS}
+        last = {r.experiment_id: r for r in reviews if r.undone_at is None and r.decision in APPROVALS}
+        passed = {number: r for number, r in passed.items() if last[number] is r}
+        verdicts = Counter(
+            e.verdict for number in passed if (e := known.get(number)) and e.verdict and number not in by_hand
+        )
+        times = [r.seconds for r in standing if r.seconds is not None]
+        if mine:
+            found.append(
+                Agreement(
+                    who,
+                    len(passed),
+                    sum(r.decision is Decision.APPROVE_EDITED for r in passed.values()),
+                    sum(r.decision is Decision.VETO for r in standing),
+                    sum(r.decision is Decision.REVISE for r in standing),
+                    len(mine) - len(standing),
+                    verdicts.total(),
+                    verdicts,
+                    median(times) if times else None,
+                )
+            )
+    return tuple(found)

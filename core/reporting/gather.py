@@ -1,0 +1,370 @@
+"""Everything a report says, as plain values: read from the record once, computed here, drawn elsewhere."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+from urllib.parse import urlsplit
+
+from core import __version__
+from core import config as configuration
+from core.config import Config
+from core.errors import ConfigError, LabError
+from core.lab import Lab
+from core.models import Event, Experiment, Review, Verdict
+from core.reporting.claims import Agreement, Claim, Hours, Measurements, agreements, claim
+from core.store import Reader
+from core.store.reader import Champion
+from core.verdict import Noise, within_noise
+
+PAGE = 10_000
+"""events read at a time"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One experiment and what became of it."""
+
+    experiment: Experiment
+    added: int
+    removed: int
+    by_hand: bool
+    """a human put a verdict of his own in the place of the measured one"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One step of the champion's lineage."""
+
+    experiment: Experiment
+    patch: str
+    added: int
+    removed: int
+    by_hand: bool
+    at: float
+    now_noise: bool | None
+    """today's noise would not keep it; None: nothing can be said (kept by hand, or the noise is unknown)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One review and what came of it."""
+
+    review: Review
+    title: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What one model used."""
+
+    name: str
+    calls: int
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    seconds: float
+    cost: float | None
+    """money; None where no call had a price"""
+    unpriced: int
+    """calls without a price"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The view `cost_per_keep`, and the models behind it."""
+
+    models: tuple[Model, ...]
+    kept: int
+    cost: float | None
+    tokens: int | None
+    device_hours: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where all of this comes from."""
+
+    config: str
+    """the keys that were set, secrets left out"""
+    written_by: str
+    """version of the program that makes the report"""
+    recorded_by: str
+    """version of the engine that last worked in the lab"""
+    profile: str
+    corpus: str
+    corpus_hash: str
+    sandbox: str
+    schema: int
+    first: float | None
+    last: float | None
+    made: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole lab, ready to be drawn."""
+
+    name: str
+    metric: str
+    direction: str
+    tried: tuple[Tried, ...]
+    kept: tuple[Kept, ...]
+    decided: tuple[Decided, ...]
+    agreements: tuple[Agreement, ...]
+    claim: Claim
+    champions: tuple[Champion, ...]
+    levels: tuple[float | None, ...]
+    """the metric of each champion"""
+    kind: str
+    """the device class that the claim is about"""
+    noises: tuple[tuple[str, Noise], ...]
+    """by device class"""
+    hours: tuple[Hours, ...]
+    cost: Cost
+    config: Config
+    provenance: Provenance
+
+    @property
+    def noise(self) -> Noise:
+        return dict(self.noises).get(self.kind, Noise())
+
+
+def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
+    """Read a lab's record.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    config, config_text = _config(lab)
+    experiments, reviews, runs, champions = (
+        reader.experiments(), reader.reviews(), reader.runs(), reader.champions(),
+    )  # fmt: skip
+    by_hand = _overridden(_events(reader))
+    sizes = {str(row[0]): (int(row[1]), int(row[2])) for row in _rows(reader, "SELECT sha256, added, removed FROM patches")}
+    setting = reader.setting("lab", {})
+    metric, direction = str(setting.get("metric", config.target.metric)), str(
+        setting.get("direction", config.target.direction)
+    )
+    measurements = Measurements(runs)
+    kind = measurements.main_class(champions)
+    kinds = measurements.classes()
+    published = reader.setting("noise", {})
+    noises = {k: _noise(measurements, champions, experiments, k, published.get(k)) for k in kinds}
+    kept = _kept(reader, experiments, champions, by_hand, sizes, measurements, noises.get(kind, Noise()), kind, config)
+    return Report(
+        name=lab.name,
+        metric=metric,
+        direction=direction,
+        tried=tuple(Tried(e, *sizes.get(e.patch_sha256 or "", (0, 0)), e.id in by_hand) for e in experiments),
+        kept=kept,
+        decided=_decided(experiments, reviews),
+        agreements=agreements(experiments, reviews, by_hand),
+        claim=claim(measurements, champions, experiments, by_hand, noises.get(kind, Noise()), kind),
+        champions=tuple(champions),
+        levels=_levels(measurements, champions, experiments, kind),
+        kind=kind,
+        noises=tuple(noises.items()),
+        hours=measurements.hours(),
+        cost=_cost(reader),
+        config=config,
+        provenance=_provenance(lab, reader, config, config_text, now),
+    )
+
+
+# ---- the record ----------------------------------------------------------------------------------------------------
+
+
+def _rows(reader: Reader, sql: str) -> list[Any]:
+    """What no typed read of `Reader` gives: totals over whole tables."""
+    return reader.db.execute(sql).fetchall()
+
+
+def _events(reader: Reader) -> Iterable[Event]:
+    after = 0
+    while page := reader.events(after=after, limit=PAGE):
+        yield from page
+        after = page[-1].seq
+
+
+def _overridden(events: Iterable[Event]) -> frozenset[int]:
+    """Experiments whose verdict a human replaced."""
+    return frozenset(e.experiment_id for e in events if e.kind == "overridden" and e.experiment_id is not None)
+
+
+def _decided(experiments: Sequence[Experiment], reviews: Sequence[Review]) -> tuple[Decided, ...]:
+    known = {e.id: e for e in experiments}
+    found = []
+    for review in reviews:
+        e = known.get(review.experiment_id)
+        outcome = "taken back" if review.undone_at is not None else str((e.verdict or e.state) if e else "")
+        found.append(Decided(review, e.title if e else "", outcome))
+    return tuple(found)
+
+
+def _kept(
+    reader: Reader,
+    experiments: Sequence[Experiment],
+    champions: Sequence[Champion],
+    by_hand: frozenset[int],
+    sizes: dict[str, tuple[int, int]],
+    measurements: Measurements,
+    noise: Noise,
+    kind: str,
+    config: Config,
+) -> tuple[Kept, ...]:
+    known = {e.id: e for e in experiments}
+    found = []
+    for champion in champions:
+        e = known.get(champion.experiment_id or 0)
+        if e is None:
+            continue
+        doubtful = None
+        if e.id not in by_hand and noise.df and e.delta is not None:
+            n_parent = len(measurements.own(e.parent_commit, kind, before=e.judged_at))
+            paired = measurements.pairs(e, kind)
+            n = e.confirmations or 0
+            quieter = noise.paired_df >= 3 and noise.paired_sigma is not None and noise.paired_sigma < noise.sigma
+            doubtful = within_noise(
+                e.delta, noise, n, n_parent or 1, paired=quieter and n > 0 and len(paired) == n, z=config.judging.z
+            )
+        body = (reader.patch(e.patch_sha256) or "") if e.patch_sha256 else ""
+        added, removed = sizes.get(e.patch_sha256 or "", (0, 0))
+        found.append(Kept(e, body, added, removed, e.id in by_hand, champion.at, doubtful))
+    return tuple(found)
+
+
+def _levels(
+    measurements: Measurements, champions: Sequence[Champion], experiments: Sequence[Experiment], kind: str
+) -> tuple[float | None, ...]:
+    """What each champion scores: its own runs, and before there are any the result it was kept for."""
+    known = {e.id: e for e in experiments}
+    levels: list[float | None] = []
+    for champion in champions:
+        own = measurements.own(champion.commit_sha, kind)
+        kept = known.get(champion.experiment_id or 0)
+        levels.append(fmean(own.values()) if own else kept.metric if kept else None)
+    return tuple(levels)
+
+
+def _noise(
+    measurements: Measurements,
+    champions: Sequence[Champion],
+    experiments: Sequence[Experiment],
+    kind: str,
+    published: Any,
+) -> Noise:
+    """Today's noise from everything measured; what the engine last published where the runs alone say nothing."""
+    noise = measurements.noise(champions, experiments, kind)
+    if noise.df or not isinstance(published, dict) or not published.get("df"):
+        return noise
+    high = published.get("high")
+    return Noise(
+        float(published.get("sigma") or 0.0),
+        int(published["df"]),
+        float(published.get("low") or 0.0),
+        float(high) if high is not None else float("inf"),
+    )
+
+
+def _cost(reader: Reader) -> Cost:
+    rows = _rows(
+        reader,
+        "SELECT model, count(*), sum(input), sum(output), sum(cache_read), sum(cache_write), sum(seconds), sum(cost), "
+        "sum(cost IS NULL) FROM usage GROUP BY model ORDER BY model",
+    )
+    kept, cost, tokens, hours = _rows(reader, "SELECT kept, cost, tokens, device_hours FROM cost_per_keep")[0]
+    return Cost(tuple(Model(*row) for row in rows), int(kept), cost, tokens, hours)
+
+
+# ---- where it comes from -------------------------------------------------------------------------------------------
+
+
+def _provenance(lab: Lab, reader: Reader, config: Config, config_text: str, now: float) -> Provenance:
+    setting, preparation, sandbox = (
+        _dict(reader.setting(key)) for key in ("lab", "preparation", "sandbox")
+    )  # fmt: skip
+    first, last = _rows(reader, "SELECT min(at), max(at) FROM events")[0]
+    tier = str(sandbox.get("tier", ""))
+    return Provenance(
+        config=config_text,
+        written_by=__version__,
+        recorded_by=str(_dict(reader.setting("engine")).get("version", "")),
+        profile=str(setting.get("profile", config.target.profile)),
+        corpus=str(setting.get("corpus", config.target.corpus)),
+        corpus_hash=str(preparation.get("hash", "")),
+        sandbox=f"{tier} ({sandbox.get('detail', '')})" if tier else "",
+        schema=reader.version,
+        first=first,
+        last=last,
+        made=now,
+    )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _config(lab: Lab) -> tuple[Config, str]:
+    """The configuration, and its text as far as it can be shown."""
+    try:
+        config = lab.load_config()
+        given = tomllib.loads(lab.config_file.read_text(encoding="utf-8"))
+    except (ConfigError, OSError, ValueError):
+        return Config(), f"# {configuration.FILE_NAME} cannot be read; the defaults are shown"
+    return config, shown_config(given)
+
+
+def shown_config(given: dict[str, Any]) -> str:
+    """The keys that were set. Comments are left out, and values that may be secret: a report is passed on."""
+    lines: list[str] = []
+    for section, values in given.items():
+        if not isinstance(values, dict):
+            continue
+        lines.append(f"[{section}]")
+        for key, value in values.items():
+            lines += [f"{key} = {_shown(section, key, value)}"]
+    return "\n".join(lines)
+
+
+def _shown(section: str, key: str, value: Any) -> str:
+    if (section, key) == ("runs", "environment") and isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = (left out)" for name in value) + "}"
+    if key == "key_file" or any(word in key.lower() for word in ("secret", "password", "api_key", "auth")):
+        return "(left out)"
+    if key == "base_url" and isinstance(value, str):
+        try:
+            return repr(urlsplit(value).hostname or "")
+        except ValueError:
+            return "(left out)"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_shown(section, str(name), v)}" for name, v in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def record_of(lab: Lab) -> Reader:
+    """A lab's record, to read only.
+
+    Raises:
+        LabError: the lab has none yet, or it cannot be read.
+    """
+    if not lab.database.exists():
+        raise LabError(
+            f"{lab.root} has no record yet: no engine has worked in it",
+            hint=f"autoresearch-tui {lab.root} opens it and starts its engine",
+        )
+    return Reader(lab.database)
+
+
+def verdict_counts(report: Report) -> Counter[Verdict]:
+    """How many experiments got each verdict, those that a human changed left out."""
+    return Counter(t.experiment.verdict for t in report.tried if t.experiment.verdict is not None and not t.by_hand)
+
+
+__all__ = ["Cost", "Decided", "Kept", "Model", "Provenance", "Report", "Tried", "gather", "record_of", "verdict_counts"]

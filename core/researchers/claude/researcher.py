@@ -1,0 +1,210 @@
+"""Claude proposes. What it needs it reads from the record each time; nothing it holds between two questions matters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from core import config, secrets
+from core.errors import ConfigError
+from core.lab import Lab, target_source
+from core.models import Decision, Proposal
+from core.researchers.base import Say, Situation, Unavailable
+from core.researchers.claude.asking import EDITS, Facts
+from core.researchers.claude.budget import Usage, cost, used_up
+from core.researchers.claude.conversation import Conversation
+from core.researchers.claude.desk import Desk
+from core.researchers.claude.endpoint import PAUSES, Endpoint, PromptTooLong, elsewhere
+from core.researchers.claude.forms import tools
+from core.researchers.claude.prompt import Prompt, build
+from core.researchers.claude.question import NAME, Asked, Question, question
+from core.researchers.claude.repeats import vetoed_ideas
+from core.researchers.claude.voice import Voice
+from core.researchers.claude.words import estimate
+from core.secrets import Secret
+from core.store import Reader, Writer
+
+NOTEBOOK = "notebook"
+NOTES = 100
+"""notes that are kept; the oldest goes first"""
+SURE = 0.8
+"""share of the budget up to which the estimate of the prompt's size is trusted"""
+FROZEN = ("harness.py", "ops.py", "evaluate.py", "profiles.py")
+
+
+class ClaudeResearcher:
+    """Asks the model one question at a time."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        lab: Lab,
+        settings: config.Config,
+        store: Writer,
+        secret: Secret | None,
+        *,
+        pauses: Sequence[float] = PAUSES,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.lab = lab
+        self.settings = settings.researcher
+        self.judging = settings.judging
+        self.store = store
+        """only to write down what calls cost and what the model wants to remember"""
+        self.secret = secret
+        self.pauses = pauses
+        self.now = now
+        self.frozen = frozen_files(settings.target)
+        self._ratio: float | None = None
+        """tokens as the endpoint counted them, to our estimate: from the last question, so that the next fits better"""
+
+    async def propose(self, situation: Situation, say: Say) -> Proposal | None:
+        """The next experiment.
+
+        Raises:
+            Unavailable: no key, a cap, or an endpoint that cannot be used now.
+            ResearcherError: the answer cannot be used, or the model refused.
+        """
+        secret = self._key()
+        self._may_ask()
+        say("reading the record")
+        asked = question(situation, self.settings.plateau)
+        with closing(Reader(self.lab.database)) as reader:
+            desk = Desk(self.lab, reader, situation, self.frozen, self._remember)
+            facts = read_facts(reader, desk, situation, asked, self.judging.z)
+            vetoed = list(vetoed_ideas(situation.history, situation.reviews, reader.patch))
+            async with Endpoint(self.settings, secret, pauses=self.pauses) as endpoint:
+                budget = float(self.settings.prompt_tokens)
+                for smaller in (1.0, 0.5, 0.25):
+                    prompt, request = await self._fitting(situation, facts, asked, budget * smaller, endpoint)
+                    conversation = Conversation(
+                        endpoint, desk, Voice(say), situation, asked,
+                        vetoed=vetoed, settings=self.settings, record=self._record, may_ask=self._may_ask,
+                    )  # fmt: skip
+                    try:
+                        proposal = await conversation.answer(request)
+                    except PromptTooLong as error:
+                        say("the prompt is too long for this model: summarising more")
+                        complaint = str(error)
+                    else:
+                        self._learn(prompt, request, conversation.first_prompt)
+                        return proposal
+        raise Unavailable(
+            f"the prompt does not fit {self.settings.model}: {complaint}", hint="lower researcher.prompt_tokens"
+        )
+
+    # ---- the prompt --------------------------------------------------------------------------------------------
+
+    async def _fitting(
+        self, situation: Situation, facts: Facts, asked: Question, budget: float, endpoint: Endpoint
+    ) -> tuple[Prompt, dict[str, Any]]:
+        """A prompt inside the budget: by our estimate, and by the endpoint's count where that comes near it."""
+        prompt, request = self._request(situation, facts, asked, budget)
+        if self._ratio is not None or prompt.tokens <= SURE * budget:
+            return prompt, request
+        counted = await endpoint.count(request)
+        if counted is not None and counted > budget:
+            self._ratio = counted / self._estimated(prompt, request)
+            return self._request(situation, facts, asked, budget)
+        return prompt, request
+
+    def _request(
+        self, situation: Situation, facts: Facts, asked: Question, budget: float
+    ) -> tuple[Prompt, dict[str, Any]]:
+        known = tools(eager=not elsewhere(self.settings))
+        left = budget / (self._ratio or 1.0) - estimate(str(known))
+        prompt = build(situation, facts, asked, tokens=int(left), cache=self.settings.cache)
+        request: dict[str, Any] = {
+            "model": self.settings.model,
+            "max_tokens": self.settings.answer_tokens,
+            "system": prompt.system,
+            "messages": [{"role": "user", "content": prompt.content}],
+            "tools": known,
+        }
+        if self.settings.cache != "off":  # what the conversation adds: short-lived, marked by the endpoint itself
+            request["cache_control"] = {"type": "ephemeral"}
+        if self.settings.effort:
+            request["output_config"] = {"effort": self.settings.effort}
+        return prompt, request
+
+    def _estimated(self, prompt: Prompt, request: Mapping[str, Any]) -> int:
+        return prompt.tokens + estimate(str(request["tools"]))
+
+    def _learn(self, prompt: Prompt, request: Mapping[str, Any], counted: int) -> None:
+        if counted:
+            self._ratio = min(3.0, max(0.5, counted / self._estimated(prompt, request)))
+
+    # ---- keys, caps and the record -----------------------------------------------------------------------------
+
+    def _key(self) -> Secret:
+        """The key; a file is read each time, so that a new one needs no restart."""
+        if self.secret is not None and self.secret.source in secrets.VARIABLES:
+            return self.secret
+        try:
+            found = secrets.find(self.settings.key_file)
+        except ConfigError as error:
+            raise Unavailable(error.message, hint=error.hint) from error
+        if found is None:
+            raise Unavailable("there is no key for Claude", hint=secrets.HOW)
+        return found
+
+    def _may_ask(self) -> None:
+        cap = used_up(self.settings.caps, lambda since: self.store.spent(since=since), self.now())
+        if cap is not None:
+            raise cap.error()
+
+    def _record(self, usage: Usage, seconds: float) -> None:
+        self.store.add_usage(
+            model=self.settings.model,
+            input=usage.input,
+            output=usage.output,
+            cache_read=usage.cache_read,
+            cache_write=usage.cache_write,
+            seconds=seconds,
+            cost=cost(usage, self.settings.prices.get(self.settings.model)),
+        )
+
+    def _remember(self, note: str) -> None:
+        notes = [*self.store.setting(NOTEBOOK, []), note]
+        with self.store.transaction():
+            self.store.set(NOTEBOOK, notes[-NOTES:])
+            self.store.event("remembered", note=note)
+
+
+def read_facts(reader: Reader, desk: Desk, situation: Situation, asked: Question, z: float) -> Facts:
+    """What the prompt needs beside the situation."""
+    devices = reader.setting("devices", [])
+    device = str(devices[0].get("class", "this device")) if devices else "this device"
+    runs = reader.runs(commit_sha=situation.champion)
+    own = [run.metric for run in runs if run.metric is not None and run.experiment_id is None]
+    kept = next((e for e in situation.history if e.commit_sha == situation.champion), None)
+    edited = [
+        review
+        for reviews in situation.reviews.values()
+        for review in reviews
+        if review.decision is Decision.APPROVE_EDITED
+    ]
+    newest = sorted(edited, key=lambda review: review.id, reverse=True)[:EDITS]
+    crashed = asked.experiment if asked.asked is Asked.REPAIR else None
+    return Facts(
+        noise=reader.setting("noise", {}).get(device, {}),
+        device=device,
+        champion_metric=sum(own) / len(own) if own else kept.metric if kept else None,
+        edits=[(r, reader.patch(r.patch_sha256) or "", reader.patch(r.approved_sha256 or "") or "") for r in newest],
+        notebook=[str(note) for note in reader.setting(NOTEBOOK, [])],
+        z=z,
+        traceback=desk.traceback(crashed.id) if crashed else "",
+        crashed_patch=(reader.patch(crashed.patch_sha256 or "") or "") if crashed else "",
+    )
+
+
+def frozen_files(target: config.Target) -> dict[str, Path]:
+    """Files the model may read and not change: the harness of the built-in target."""
+    if target.source:
+        return {}
+    folder = target_source()
+    return {f"nanochat/{name}": folder / name for name in FROZEN if (folder / name).exists()}

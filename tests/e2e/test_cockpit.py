@@ -1,0 +1,142 @@
+"""A researcher's evening in a real terminal, with real training: every decision by its key."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import verify
+from core.lab import Lab, create
+from core.models import LIVE_RUNS, Decision, RunState, State
+from core.store import Reader
+from tests.e2e.terminal import Terminal
+from tui.cli import run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab that really trains, in seconds."""
+    made = create(tmp_path / "lab", profile="test")
+    text = made.config_file.read_text()
+    for section, lines in {
+        "review": "undo_seconds = 2\nallow_unsandboxed = true",
+        "judging": "null_runs = 2\nmax_confirmations = 2",
+        "researcher": 'kind = "offline"',
+        "runs": 'devices = ["cpu"]\nmin_free_gigabytes = 0',
+    }.items():
+        text = text.replace(f"[{section}]\n", f"[{section}]\n{lines}\n")
+    made.config_file.write_text(text)
+    yield made
+    run(["stop", str(made.root)])
+
+
+def opened(lab: Lab, *, columns: int = 120, rows: int = 36) -> Terminal:
+    return Terminal([sys.executable, "-m", "tui", str(lab.root)], columns=columns, rows=rows)
+
+
+def state_of(lab: Lab, run_id: int) -> RunState:
+    run = Reader(lab.database).run(run_id)
+    assert run is not None
+    return run.state
+
+
+def test_an_evening_with_every_decision(lab: Lab) -> None:
+    with opened(lab) as screen:
+        screen.until("#1 .*WAITS FOR YOU", seconds=180)  # data is prepared first where no other test has
+        screen.until("hunk 1/2")
+        screen.press("space")
+        screen.until("1 OUT")
+        screen.press("a")
+        screen.until("#1 approved without 1 of 2 hunks")
+
+        screen.until("#2 .*WAITS FOR YOU")
+        screen.look()
+        screen.press("v")
+        screen.until("Veto #2: why")
+        screen.press("enter")
+        screen.until("Veto #2: why")  # Enter without a reason decides nothing
+        screen.press("embeddings are not the problem", "enter")
+        screen.until("#2 vetoed")
+
+        screen.until("#3 .*WAITS FOR YOU")
+        screen.look()
+        screen.press("e")
+        screen.until("EDIT")
+        screen.press("# by hand", "enter")
+        screen.until("# by hand")
+        screen.press("ctrl+s")
+        screen.until("(?i)a approve")
+        screen.press("a")
+        screen.until("#3 approved")
+        reader = Reader(lab.database)
+        decisions = [(r.experiment_id, r.decision) for r in reader.reviews()]
+        assert decisions == [(1, Decision.APPROVE_EDITED), (2, Decision.VETO), (3, Decision.APPROVE_EDITED)]
+        assert "# by hand" in (reader.patch(reader.experiment(3).patch_sha256 or "") or "")  # type: ignore[union-attr]
+
+        screen.press("A")
+        screen.until("Which patches wait for you")
+        screen.press("j", "j", "enter")
+        screen.until(lambda text: "FULL" in text or "y" in text)
+        if "FULL" not in screen.text():
+            screen.press("y")
+        screen.until("FULL")
+        screen.until("discard|keep|inconclusive|suspect", seconds=180)
+        screen.press("q")
+        assert screen.ended()
+        assert screen.child.exitstatus == 0
+
+    with opened(lab, columns=80, rows=24) as screen:
+        screen.until("FULL", seconds=30)
+        screen.until(lambda _: Reader(lab.database).live_runs())
+        live = Reader(lab.database).live_runs()[0].id
+        screen.hang_up()
+        assert screen.ended()
+    with opened(lab, columns=80, rows=24) as screen:
+        screen.until(lambda _: state_of(lab, live) not in LIVE_RUNS)
+        assert state_of(lab, live) == RunState.FINISHED
+        screen.press("q")
+        assert screen.ended()
+    assert run(["stop", str(lab.root)]) == 0
+    assert verify.problems(lab) == []
+    judged = [e for e in Reader(lab.database).experiments(State.JUDGED) if e.metric is not None]
+    assert judged
+
+
+def test_a_terminal_that_is_too_small_says_so_and_q_still_works(lab: Lab) -> None:
+    with opened(lab, columns=40, rows=10) as screen:
+        screen.until("(?i)too small|small", seconds=60)
+        screen.press("a", "v")
+        screen.press("q")
+        assert screen.ended()
+    assert Reader(lab.database).reviews() == []
+
+
+def test_not_one_control_byte_of_a_hostile_proposal_reaches_the_terminal(lab: Lab) -> None:
+    nasty = "\x1b]52;c;ZXZpbA==\x07 \x1bc \x1b[6n \x9b31m \u202ereversed [/] [red]x \x07"
+    with opened(lab) as screen:
+        screen.until("#1 .*WAITS FOR YOU", seconds=180)
+        screen.press("q")
+        assert screen.ended()
+    assert run(["stop", str(lab.root)]) == 0
+    db = sqlite3.connect(lab.database)
+    db.execute("UPDATE experiments SET title = ?, hypothesis = ?, rationale = ?, author = ?", (nasty,) * 4)
+    db.execute("UPDATE settings SET value = ? WHERE key = 'paused'", (json.dumps(nasty),))
+    db.execute("INSERT OR REPLACE INTO settings VALUES ('paused', ?)", (json.dumps(nasty),))
+    db.commit()
+    db.close()
+    with Terminal([sys.executable, "-m", "tui", "open", "--read-only", str(lab.root)]) as screen:
+        screen.until("reversed", seconds=30)
+        for key in ("2", "3", "4", "0", "?", "esc", "1"):
+            screen.press(key)
+        screen.press("q")
+        assert screen.ended()
+        for sequence in (b"\x1b]52", b"\x1bc", b"\x1b[6n", b"\x9b31m", "\u202e".encode()):
+            assert sequence not in screen.bytes, sequence
+    assert b"\x1b]52" not in screen.bytes
