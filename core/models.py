@@ -160,6 +160,8 @@ class Experiment:
     """delta, drawn towards zero by how noisy it is"""
     confirmations: int | None
     """runs on fresh seeds behind delta; 0: the screening run alone"""
+    overridden_by: str | None
+    """who replaced the measured verdict; such a verdict is left out of claims"""
     problem: str
     """why the patch is invalid or no longer applies; empty when it is fine"""
     syntax_sha256: str

@@ -22,11 +22,12 @@ from core import __version__, report
 from core.engine.start import answers, start_detached
 from core.errors import LabError, Refused
 from core.lab import Lab, create, find
-from core.models import Autonomy, Experiment, Via
+from core.models import Autonomy, Experiment, Verdict, Via
 from core.requests import (
     Approve,
     Audit,
     NoEngine,
+    Override,
     Pause,
     Request,
     Resume,
@@ -315,6 +316,19 @@ def undo(lab: Path, experiment_id: str) -> None:
     experiment = existing(Reader(found.database), experiment_id)
     answer = send(found, Undo(experiment.id, actor=who()), start=True)
     narrate(f"the decision ({answer['decision']}) on #{experiment.id} is taken back")
+
+
+@commands.command()
+@lab_argument
+@click.argument("experiment_id", metavar="ID")
+@click.argument("verdict", type=click.Choice([str(v) for v in Verdict]))
+@click.option("--reason", required=True, help="Why you know better; claims leave the experiment out.")
+def override(lab: Path, experiment_id: str, verdict: str, reason: str) -> None:
+    """Replace a measured verdict by your own."""
+    found = find(lab)
+    experiment = existing(Reader(found.database), experiment_id)
+    send(found, Override(experiment.id, Verdict(verdict), reason, actor=who(), via=Via.CLI), start=True)
+    narrate(f"#{experiment.id} is {verdict} by your word (it was {experiment.verdict})")
 
 
 @commands.command()

@@ -27,7 +27,7 @@ from core.engine.running import Running
 from core.engine.server import serve
 from core.errors import ConfigError, LabError, Refused, StoreError
 from core.lab import Lab
-from core.models import LIVE_RUNS, Autonomy, State, Verdict
+from core.models import LIVE_RUNS, Autonomy, State
 from core.requests import (
     Approve,
     Audit,
@@ -213,7 +213,8 @@ class Engine:
             case Undo():
                 return self.reviewing.undo(request)
             case Override():
-                return self._override(request)
+                self.judging.override(self.reviewing.overridable(request), request)
+                return {}
             case Audit():
                 return self.auditing.ask(request)
             case _:
@@ -267,20 +268,6 @@ class Engine:
             raise Refused(f"run {run_id} has already ended ({run.state})")
         self.bench.store.event("stop_run", experiment_id=run.experiment_id, run_id=run_id, actor=actor)
         self.running.stop_run(run)
-        return {}
-
-    def _override(self, request: Override) -> dict[str, Any]:
-        experiment = self.reviewing.overridable(request)
-        if request.verdict == Verdict.KEEP:
-            self.judging.keep_by_hand(experiment, request.reason.strip())
-        else:
-            self.bench.store.update_experiment(
-                experiment.id,
-                event="overridden",
-                note={"verdict": request.verdict, "reason": request.reason, "actor": request.actor},
-                verdict=request.verdict,
-                verdict_reason=f"by hand: {request.reason.strip()}",
-            )
         return {}
 
 

@@ -11,6 +11,7 @@ from core.engine.bench import Bench, log
 from core.engine.reviewing import Reviewing
 from core.failpoints import failpoint
 from core.models import CHAMPION_PURPOSES, LIVE_RUNS, Experiment, Purpose, RunState, State, Verdict
+from core.requests import Override
 from core.verdict import Judged, Measured, Noise, Policy, RunSeeds
 
 ATTEMPTS = 3
@@ -252,17 +253,24 @@ class Judging:
             self._drop_checkpoints(experiment)
         self.bench.wake.set()
 
-    def keep_by_hand(self, experiment: Experiment, reason: str) -> None:
-        """A human's keep: the champion becomes this experiment's commit, if it stands on the champion."""
+    def override(self, experiment: Experiment, request: Override) -> None:
+        """A human's verdict in place of the measured one; a keep moves the champion."""
         assert experiment.commit_sha is not None
-        with self.bench.store.transaction():
-            self.bench.store.update_experiment(
-                experiment.id, event="overridden", note={"verdict": Verdict.KEEP, "reason": reason},
-                verdict=Verdict.KEEP, verdict_reason=f"kept by hand: {reason}",
-            )  # fmt: skip
-            self.bench.store.add_champion(experiment.commit_sha, experiment_id=experiment.id)
-        self.bench.workspace.set_champion(experiment.commit_sha)
-        self.reviewing.rebase_waiting()
+        store = self.bench.store
+        with store.transaction():
+            store.update_experiment(
+                experiment.id,
+                event="overridden",
+                note={"verdict": request.verdict, "was": experiment.verdict, "reason": request.reason},
+                verdict=request.verdict,
+                verdict_reason=f"by hand: {request.reason.strip()}",
+                overridden_by=request.actor,
+            )
+            if request.verdict == Verdict.KEEP:
+                store.add_champion(experiment.commit_sha, experiment_id=experiment.id)
+        if request.verdict == Verdict.KEEP:
+            self.bench.workspace.set_champion(experiment.commit_sha)
+            self.reviewing.rebase_waiting()
 
     def _again(self, experiment: Experiment) -> None:
         """Better than a champion that has been replaced meanwhile: carry it over and measure it against the new one."""

@@ -131,6 +131,10 @@ class Reviewing:
             raise Refused(f"#{experiment.id} is {experiment.state}; only a judged experiment has a verdict to override")
         if not request.reason.strip():
             raise Refused("an override needs a reason: it is left out of the claim statistics")
+        if experiment.verdict == Verdict.KEEP:
+            raise Refused(
+                f"#{experiment.id} is kept; later champions may stand on it", hint="propose its reversal instead: i"
+            )
         if request.verdict == Verdict.KEEP and experiment.parent_commit != self.bench.champion():
             raise Refused(f"#{experiment.id} was measured against an older champion", hint="i proposes the idea again")
         return experiment

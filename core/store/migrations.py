@@ -43,6 +43,7 @@ CREATE TABLE experiments (
   delta_high      REAL,
   shrunken        REAL,
   confirmations   INTEGER,
+  overridden_by   TEXT,
   problem         TEXT NOT NULL DEFAULT '',
   syntax_sha256   TEXT NOT NULL DEFAULT '',
   hold_until      REAL,

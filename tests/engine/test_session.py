@@ -9,7 +9,7 @@ import pytest
 from core import verify
 from core.errors import Refused
 from core.models import Autonomy, Decision, Purpose, RunState, State, Verdict, Via
-from core.requests import Approve, Audit, Defer, Pause, Resume, Revise, StopRun, Tell, Undo, Veto
+from core.requests import Approve, Audit, Defer, Override, Pause, Resume, Revise, StopRun, Tell, Undo, Veto
 from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
 
 BETTER = ("LEVEL = 2.0", "LEVEL = 1.97")
@@ -291,3 +291,21 @@ async def test_an_audit_measures_the_stack_of_keeps_on_seeds_nobody_used(tmp_pat
         assert len(audit_seeds) == 3
         assert not audit_seeds & used
         assert store.setting("noise") == noise  # another split is another scale
+
+
+async def test_a_suspect_result_waits_for_a_human_who_may_keep_it_with_a_reason(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(
+        lab, ScriptedResearcher([("LEVEL = 2.0", "LEVEL = 0.5")]), autonomy=Autonomy.FULL
+    ) as engine:
+        store = engine.bench.store
+        await until(lambda: store.verdict_counts()[Verdict.SUSPECT] == 1)
+        assert len(store.champions()) == 1
+        with pytest.raises(Refused, match="needs a reason"):
+            engine.handle(Override(1, Verdict.KEEP, " "))
+        engine.handle(Override(1, Verdict.KEEP, "I read every line", actor="ada"))
+        kept = store.experiment(1)
+        assert kept is not None
+        assert (kept.verdict, kept.overridden_by) == (Verdict.KEEP, "ada")
+        assert engine.bench.champion() == kept.commit_sha == engine.bench.workspace.head()
+    assert verify.problems(lab) == []
