@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tui.gallery import Gallery, photograph
+
+
+@pytest.mark.parametrize("size", [(40, 10), (120, 36), (160, 50)])
+async def test_every_exhibit_hangs_ticks_and_answers(tmp_path: Path, size: tuple[int, int]) -> None:
+    app = Gallery(tmp_path)
+    async with app.run_test(size=size) as pilot:
+        for exhibit in app.exhibits:
+            assert exhibit.name in str(app.query_one("#name").render())
+            app.action_tick()
+            for key in ("scroll_line", "scroll_page", "scroll_sideways", "smooth"):
+                app.action_on(key, 1)
+            for key in (
+                "bottom",
+                "toggle_hunk",
+                "next_hunk",
+                "toggle_log",
+                "toggle_whole",
+                "next_axis",
+                "reset",
+                "top",
+            ):
+                app.action_on(key)
+            app.action_on("find", "loss")
+            await pilot.pause()
+            await app.action_flip(1)
+
+
+async def test_the_gallery_is_walked_by_keys(tmp_path: Path) -> None:
+    app = Gallery(tmp_path, "chart")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("t", "L", "tab", "shift+tab", "shift+tab")
+        assert app.exhibits[app.index].name == "diff-empty"
+
+
+async def test_screenshots_are_written_for_every_exhibit(tmp_path: Path) -> None:
+    pictures = await photograph(tmp_path, (80, 24))
+    assert len(pictures) == len({picture.name for picture in pictures}) == len(list(tmp_path.glob("*.svg")))
+    assert all("\x1b" not in picture.read_text() and "<svg" in picture.read_text() for picture in pictures)
