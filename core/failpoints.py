@@ -12,7 +12,6 @@ NAMES = (
     "proposal_recorded",
     "review_recorded",
     "commit_written",
-    "ref_written",
     "commit_recorded",
     "run_recorded",
     "source_exported",

@@ -6,6 +6,7 @@ Every approved experiment keeps `refs/autoresearch/<id>`, so discarded work is n
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,21 +126,29 @@ class Workspace:
     def export(self, commit: str, directory: Path) -> None:
         """Write a commit's tree into a directory: plain files, no filters; links only where they stay inside."""
         directory.mkdir(parents=True, exist_ok=True)
+        targets: list[tuple[str, Path, int]] = []
         for entry in self._git_bytes("ls-tree", "-r", "-z", commit).decode().split("\0"):
             if not entry:
                 continue
             meta, path = entry.split("\t", 1)
-            mode, _kind, sha = meta.split()
-            if mode == "160000":
+            mode, kind, sha = meta.split()
+            if kind == "commit":
                 continue  # a submodule: nothing of it is in this repository
             if mode == "120000":
                 raise WorkspaceError(f"{path} is a symbolic link; a run's tree holds plain files only")
             if ".." in PurePosixPath(path).parts or path.startswith("/"):
                 raise WorkspaceError(f"{path}: not a path inside the tree")
-            target = directory / path
+            targets.append((sha, directory / path, 0o755 if mode == "100755" else 0o644))
+        wanted = "".join(f"{sha}\n" for sha, _, _ in targets).encode()
+        blobs = io.BytesIO(self._git_bytes("cat-file", "--batch", stdin=wanted))
+        for sha, target, mode_bits in targets:
+            header = blobs.readline().split()
+            if header[:2] != [sha.encode(), b"blob"]:
+                raise WorkspaceError(f"{target.name}: git has no content for {sha[:12]}")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self._git_bytes("cat-file", "blob", sha))
-            target.chmod(0o755 if mode == "100755" else 0o644)
+            target.write_bytes(blobs.read(int(header[2])))
+            target.chmod(mode_bits)
+            blobs.read(1)  # the newline after each blob
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
@@ -153,20 +162,23 @@ class Workspace:
                 return error.message
         return ""
 
-    def commit_patch(self, experiment_id: int, parent: str, patch: str, *, message: str, at: float) -> str:
-        """Commit a patch on its parent and keep it under the experiment's ref.
+    def commit(self, experiment_id: int, parent: str, files: Mapping[str, str], *, message: str, at: float) -> str:
+        """Commit changed files on a parent and keep the commit under the experiment's ref; one git process.
 
-        The same arguments make the same commit, so a crash between two steps is finished by calling this again.
+        The same arguments make the same commit, so a crash in the middle is finished by calling this again.
         """
-        with self._index() as index:
-            self._git("read-tree", parent, index=index)
-            self._git("apply", "--cached", "-", index=index, stdin=patch.encode())
-            tree = self._git("write-tree", index=index)
-        text = f"{message}\n\nExperiment: {experiment_id}\n"
-        commit = self._git("commit-tree", tree, "-p", parent, stdin=text.encode(), at=at)
+        ref = f"{REFS}/{experiment_id}"
+        who = f"{ISOLATED['GIT_AUTHOR_NAME']} <{ISOLATED['GIT_AUTHOR_EMAIL']}> {int(at)} +0000"
+        text = f"{message}\n\nExperiment: {experiment_id}\n".encode()
+        stream = [f"commit {ref}\ncommitter {who}\ndata {len(text)}\n".encode(), text, f"\nfrom {parent}\n".encode()]
+        for path, content in sorted(files.items()):
+            data = content.encode()
+            stream += [f"M 100644 inline {path}\ndata {len(data)}\n".encode(), data, b"\n"]
+        self._git_bytes("fast-import", "--quiet", "--date-format=raw", "--force", stdin=b"".join(stream))
         failpoint("commit_written")
-        self._git("update-ref", f"{REFS}/{experiment_id}", commit)
-        failpoint("ref_written")
+        commit = self.ref(ref)
+        if commit is None:
+            raise WorkspaceError(f"git fast-import left no {ref}")
         return commit
 
     def set_champion(self, commit: str) -> None:

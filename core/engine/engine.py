@@ -106,7 +106,7 @@ class Engine:
             self.running.dispatch()
             self.proposing.step()
             self._clear_trouble()
-        except StoreError as error:
+        except LabError as error:
             self._note_trouble(error.message)
         except Exception as error:  # the edge of the engine
             self._note_trouble(f"{type(error).__name__}: {error}", traceback=True)

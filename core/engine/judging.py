@@ -152,18 +152,23 @@ class Judging:
 
     def noise(self, kind: str, *, without: int | None = None) -> Noise:
         """The noise of the metric on one device class, from all that was measured, one experiment left out."""
-        store = self.bench.store
-        nulls = [[m.value for m in self.champion_measured(c.commit_sha, kind)] for c in store.champions()]
-        confirmed, paired = [], []
-        for experiment in store.experiments(State.RUNNING, State.JUDGED):
-            if experiment.commit_sha is None or experiment.id == without:
-                continue
-            own = self._measured(experiment.commit_sha, kind, own=False)
-            if own:
-                parent = {m.seed: m.value for m in self.champion_measured(experiment.parent_commit, kind)}
-                confirmed.append([m.value for m in own])
-                paired.append([m.value - parent[m.seed] for m in own if m.seed in parent])
-        return statistics.measure_noise(nulls, confirmed, paired)
+        own: dict[str, dict[int, float]] = {}
+        confirmed: dict[tuple[int, str], dict[int, float]] = {}
+        for m in self.bench.store.measurements(kind):
+            if m.experiment_id is None:
+                own.setdefault(m.commit_sha, {})[m.seed] = m.metric
+            elif m.experiment_id != without:
+                confirmed.setdefault((m.experiment_id, m.commit_sha), {})[m.seed] = m.metric
+        parents = self.bench.store.parents()
+        paired = [
+            [value - own[parents[e]][seed] for seed, value in group.items() if seed in own.get(parents.get(e, ""), {})]
+            for (e, _), group in confirmed.items()
+        ]
+        return statistics.measure_noise(
+            [list(group.values()) for group in own.values()],
+            [list(group.values()) for group in confirmed.values()],
+            paired,
+        )
 
     def publish_noise(self, kind: str) -> None:
         noise = self.noise(kind)

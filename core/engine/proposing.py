@@ -238,6 +238,8 @@ class Proposing:
             return None, error.message
         if not patch.hunks:
             return None, "changes nothing"
+        if not found and (refusal := self.bench.workspace.refusal(situation.champion, patch.text)):
+            found = [refusal]
         if found:
             return patch, "; ".join(found)
         same = situation.tried(proposal.files)

@@ -271,8 +271,9 @@ class Reviewing:
 
     def _refuse_if_wrong(self, experiment: Experiment, patch: patches.Patch, files: dict[str, str]) -> None:
         found = patches.problems(patch, files, self.bench.config.target.editable)
-        if not found and (refusal := self.bench.workspace.refusal(experiment.parent_commit, patch.text)):
-            found = [refusal]
+        if not found and patch.sha256 != experiment.patch_sha256:  # a proposal was shown to git when it came in
+            refusal = self.bench.workspace.refusal(experiment.parent_commit, patch.text)
+            found = [refusal] if refusal else []
         if found:
             raise Refused(f"this patch cannot run: {'; '.join(found)}", hint="e edits it, r sends it back")
 

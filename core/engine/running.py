@@ -8,17 +8,19 @@ import statistics
 import time
 from typing import Any
 
+from core import patches
 from core.engine.auditing import Auditing
 from core.engine.bench import Bench, log
 from core.engine.judging import STOPPED, Judging, Work
 from core.engine.preparing import Preparing
 from core.engine.reviewing import Reviewing
-from core.errors import LabError
+from core.errors import LabError, PatchError
 from core.failpoints import failpoint
 from core.models import Experiment, Purpose, Run, RunState, State
 from core.runs import devices, local
 from core.runs.devices import Device
 from core.runs.local import Process, Spec
+from core.runs.memory import DeviceMemory
 from core.runs.metrics import MetricsTail, metric_from_log
 from core.target import children
 
@@ -42,6 +44,7 @@ class Running:
         self._tails: dict[int, MetricsTail] = {}
         self._next_write: dict[int, float] = {}
         self._next_gauge = 0.0
+        self._memory = DeviceMemory()
 
     # ---- after a restart ---------------------------------------------------------------------------------------
 
@@ -180,7 +183,7 @@ class Running:
             return
         busy = {run.device for run in self.bench.store.live_runs()}
         for device in self.bench.devices:
-            if device.name in busy:
+            if device.name in busy or self._still_held(device):
                 continue
             work = self._next(device)
             if work is not None:
@@ -208,6 +211,14 @@ class Running:
         self.bench.store.event("paused", reason=reason, actor="engine")
         log.warning("paused: %s", reason)
 
+    def _still_held(self, device: Device) -> bool:
+        """Something of the last run keeps the device's memory: wait, and after a minute ask for help."""
+        held = self._memory.held(device)
+        if held and self._memory.overdue(device) and not self.bench.store.paused():
+            self._memory.accept(device)  # whoever resumes takes it as it is
+            self.pause(f"{held}: see nvidia-smi, then resume")
+        return bool(held)
+
     def _room_on_disk(self) -> bool:
         free = shutil.disk_usage(self.bench.lab.root).free / 2**30
         least = self.bench.config.runs.min_free_gigabytes
@@ -224,12 +235,15 @@ class Running:
             experiment = self.bench.store.experiment(experiment.id) or experiment
         if experiment.commit_sha is not None:
             return experiment.commit_sha
-        body = self.bench.store.patch(experiment.patch_sha256 or "") or ""
+        files = self.bench.workspace.files(champion, self.bench.config.target.editable)
         try:
-            commit = self.bench.workspace.commit_patch(
-                experiment.id, champion, body, message=experiment.title, at=experiment.decided_at or self.bench.now()
+            patch = patches.parse(self.bench.store.patch(experiment.patch_sha256 or "") or "")
+            after = patches.apply(patch, files)
+            changed = {path: text for path, text in after.items() if files.get(path) != text}
+            commit = self.bench.workspace.commit(
+                experiment.id, champion, changed, message=experiment.title, at=experiment.decided_at or self.bench.now()
             )
-        except LabError as error:
+        except PatchError as error:
             self.bench.store.update_experiment(
                 experiment.id, event="does_not_apply", state=State.PROPOSED, hold_until=None, problem=error.message
             )
@@ -254,6 +268,7 @@ class Running:
             if work.experiment_id is not None and work.purpose == Purpose.CANDIDATE:
                 store.update_experiment(work.experiment_id, state=State.RUNNING)
         failpoint("run_recorded")
+        self._memory.remember(device)
         directory = self.bench.lab.run_directory(run_id)
         try:
             self.bench.workspace.export(work.commit, directory / "src")

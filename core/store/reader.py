@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from core.errors import StoreError
 from core.models import (
+    CHAMPION_PURPOSES,
     LIVE_RUNS,
     Autonomy,
     Decision,
@@ -77,6 +78,17 @@ class Gauge:
     """watts"""
     temperature: float | None
     """°C"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One result that counts."""
+
+    commit_sha: str
+    experiment_id: int | None
+    """None: the champion's own run"""
+    seed: int
+    metric: float
 
 
 EXPERIMENT = ", ".join(Experiment.__dataclass_fields__)
@@ -242,6 +254,20 @@ class Reader:
                 values.append(value)
         clause = f" WHERE {' AND '.join(where)}" if where else ""
         return [_run(r) for r in self._all(f"SELECT {RUN} FROM runs{clause} ORDER BY id", *values)]
+
+    def measurements(self, device_class: str) -> list[Measurement]:
+        """Every comparable result on one device class, oldest first: no screening scores, no audits."""
+        where = ", ".join(f"'{purpose}'" for purpose in CHAMPION_PURPOSES)
+        rows = self._all(
+            f"SELECT commit_sha, experiment_id, seed, metric FROM runs "
+            f"WHERE state = 'finished' AND device_class = ? AND purpose IN ({where}) ORDER BY id",
+            device_class,
+        )
+        return [Measurement(*row) for row in rows]
+
+    def parents(self) -> dict[int, str]:
+        """Experiment id -> the commit it was measured against, for those that were trained."""
+        return dict(self._all("SELECT id, parent_commit FROM experiments WHERE commit_sha IS NOT NULL"))
 
     def live_runs(self) -> list[Run]:
         where, values = _in("state", LIVE_RUNS)

@@ -14,7 +14,7 @@ import pytest
 
 from core import verify
 from core.engine.engine import locked, make_bench
-from core.errors import LabError, StoreError, WorkspaceError
+from core.errors import LabError, StoreError
 from core.lab import create, find
 from core.models import State
 from core.requests import Approve, NoEngine, Ping, Veto, ask
@@ -98,12 +98,12 @@ async def test_a_repository_that_has_vanished_is_trouble_the_engine_survives(tmp
         await until(lambda: store.queue() and len([r for r in store.runs() if r.metric is not None]) == 3)
         sha = store.experiment(1).patch_sha256 or ""  # type: ignore[union-attr]
         lab.repo.rename(lab.root / "elsewhere")
-        with pytest.raises(WorkspaceError, match="not a git repository"):
-            engine.handle(Approve(1, sha))
-        assert store.experiment(1).state == State.PROPOSED  # type: ignore[union-attr]
+        engine.handle(Approve(1, sha))  # a decision needs no repository
+        await until(lambda: "not a git repository" in store.setting("engine")["problem"])
         assert any("not a git repository" in problem for problem in verify.problems(lab))
         (lab.root / "elsewhere").rename(lab.repo)
-        engine.handle(Veto(1, sha, "enough"))
+        await until(lambda: store.experiment(1).state == State.JUDGED)  # type: ignore[union-attr]
+        assert store.setting("engine")["problem"] == ""
     assert verify.problems(lab) == []
 
 
