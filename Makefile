@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LAB ?= lab
 
-.PHONY: run setup test check format soak bench clean
+.PHONY: run setup test check format soak docs clean
 
 run: $(READY)
 	$(BIN)/autoresearch-tui $(LAB)
@@ -43,6 +43,10 @@ soak: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The parts of the README that are generated.
+docs: $(READY)
+	$(BIN)/python -m tui.docs
 
 clean:
 	rm -rf $(VENV) build *.egg-info

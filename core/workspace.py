@@ -206,7 +206,10 @@ class Workspace:
     def _git_bytes(
         self, *arguments: str, stdin: bytes | None = None, index: Path | None = None, at: float | None = None
     ) -> bytes:
-        from git import GitCommandError, GitCommandNotFound, GitError, Repo
+        try:  # GitPython looks for git when it is imported
+            from git import GitCommandError, GitCommandNotFound, GitError, Repo
+        except ImportError as error:
+            raise WorkspaceError("git is not installed", hint="apt-get install git") from error
 
         environment = dict(ISOLATED)
         if index is not None:

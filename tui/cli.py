@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from core.requests import (
     ask,
 )
 from core.store import Reader
-from core.text import clean, number, one_line, signed
+from core.text import clean, duration, number, one_line, signed
 
 EXIT_NOT_AS_WANTED, EXIT_WRONG, EXIT_REFUSED, EXIT_NO_ENGINE = 1, 2, 3, 4
 DEFAULT_LAB = Path("lab")
@@ -215,6 +216,39 @@ def show(lab: Path, experiment_id: str, as_json: bool) -> None:
     print_data(body, as_json, lines)
 
 
+@commands.command(name="report")
+@lab_argument
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where to; LAB/report without it.")
+def report_(lab: Path, out: Path | None) -> None:
+    """Write the lab's report: one HTML file, the same as Markdown, progress.png."""
+    from core import reporting
+
+    written = reporting.write(find(lab), out)
+    for path in (written.html, written.markdown, written.png):
+        click.echo(clean(str(path)))
+    narrate(written.headline)
+
+
+@commands.command()
+@lab_argument
+@click.option(
+    "--speed", type=click.FloatRange(min=0.1, max=100_000), default=60.0, show_default=True,
+    help="Seconds of the session in one of the show; where nothing ran it takes 3 s at most.",
+)  # fmt: skip
+def replay(lab: Path, speed: float) -> None:
+    """Show a recorded session on the screen as it happened; the lab is only read."""
+    from core.replay import playing
+    from tui.app import AutoresearchApp, guarded_stderr
+
+    with playing(find(lab), speed=speed) as show:
+        narrate(f"{duration(show.session_seconds)} of work in {duration(show.pace.seconds)}; q leaves")
+        app, log = AutoresearchApp(show.lab, read_only=True, now=show.now), show.lab.root / "tui.log"
+        with guarded_stderr(log):
+            app.run()
+        if app.return_code == 1:
+            raise LabError("the screen ended with an error; nothing was touched", hint=log.read_text()[-500:])
+
+
 @commands.command()
 @lab_argument
 def verify(lab: Path) -> None:
@@ -227,6 +261,19 @@ def verify(lab: Path) -> None:
     if found:
         raise click.exceptions.Exit(EXIT_NOT_AS_WANTED)
     narrate("the record is whole")
+
+
+@commands.command()
+@click.argument("lab", type=click.Path(path_type=Path), required=False)
+@json_option
+def doctor(lab: Path | None, as_json: bool) -> None:
+    """Probe the machine (and a lab): each finding with the one line that mends it; 1 when something will fail."""
+    from core import doctor as probes
+
+    checks = probes.examine(find(lab) if lab else None)
+    print_data([asdict(check) for check in checks], as_json, probes.lines(checks))
+    if any(check.health == probes.Health.PROBLEM for check in checks):
+        raise click.exceptions.Exit(EXIT_NOT_AS_WANTED)
 
 
 @commands.command()
@@ -280,9 +327,7 @@ def approve(lab: Path, experiment_id: str, patch: Path | None) -> None:
         Approve(experiment.id, experiment.patch_sha256 or "", edited=edited, actor=who(), via=Via.CLI),
         start=True,
     )
-    narrate(
-        f"#{experiment.id} is approved ({answer['decision']}); autoresearch-tui undo {lab} {experiment.id} takes it back"
-    )
+    narrate(f"#{experiment.id}: {answer['decision']}; autoresearch-tui undo {lab} {experiment.id} takes it back")
 
 
 @commands.command()

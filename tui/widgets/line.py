@@ -1,4 +1,4 @@
-"""One row of text that repaints only up to the last cell that changed: what a slow link pays for."""
+"""One row of text that repaints only the cells that changed: what a slow link pays for."""
 
 from __future__ import annotations
 
@@ -115,8 +115,7 @@ class Line(Widget):
 
 
 def changed(old: Strip, new: Strip) -> tuple[int, int] | None:
-    """From the first cell that differs to behind the last one. One run: Textual writes a row from its widget's left
-    edge to the end of each run, so a second run would write the first again."""
+    """From the first cell that differs to behind the last one."""
     before, after = _cells(old), _cells(new)
     if before is None or after is None or len(before) != len(after):
         return (0, new.cell_length)

@@ -1,0 +1,268 @@
+"""Everything a person can do, once: the keys, the footer, `?`, the palette and README's table all come from here.
+
+`python -m tui.actions --markdown` prints the table of keys. An action's id is what a user's key map names.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from core.models import Experiment, State
+
+GROUPS = {
+    "decide": "Decide about the patch on the screen",
+    "read": "Read",
+    "lab": "Steer the lab",
+    "screen": "Find your way",
+}
+UNDOABLE = (State.APPROVED, State.VETOED, State.REVISING)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is on the screen, as far as it decides which actions can act. Reasons are empty where nothing is amiss."""
+
+    shown: Experiment | None = None
+    read_only: str = ""
+    """why nothing may be changed at all"""
+    engine: str = ""
+    """why the engine cannot take a request"""
+    can_start: bool = False
+    """an engine can be started from here"""
+    busy: str = ""
+    """the request that is under way"""
+    loading: bool = False
+    """the patch is still being read"""
+    hidden: str = ""
+    """why what would be decided is not on the screen"""
+    problem: str = ""
+    """why what is left of the patch cannot run"""
+    hunks: int = 0
+    kept: frozenset[int] = frozenset()
+    waiting: int = 0
+    """proposals in the review queue"""
+    undo: int | None = None
+    """the experiment whose decision `u` takes back"""
+    run: int | None = None
+    """the live run"""
+    paused: bool = False
+    curves: bool = False
+    """the chart is on the screen"""
+    older: bool = False
+    newer: bool = False
+
+
+Why = Callable[[View], str]
+
+
+def always(view: View) -> str:
+    return ""
+
+
+def steer(view: View) -> str:
+    """Why no request can be made."""
+    return view.read_only or view.engine or (f"wait: {view.busy}" if view.busy else "")
+
+
+def decide(view: View) -> str:
+    """Why no decision can be taken on what is shown."""
+    if view.read_only:
+        return view.read_only
+    if view.loading:
+        return "the patch is still being read"
+    if view.shown is None:
+        return "nothing is waiting for a decision"
+    if view.hidden:
+        return view.hidden
+    if view.shown.state is not State.PROPOSED:
+        return f"#{view.shown.id} is {view.shown.state}: only a waiting proposal can be decided"
+    return steer(view)
+
+
+def approve(view: View) -> str:
+    if reason := decide(view):
+        return reason
+    if view.hunks and not view.kept:
+        return "every hunk is switched out: nothing would be left to run (v vetoes it)"
+    return view.problem
+
+
+def edit(view: View) -> str:
+    if reason := decide(view):
+        return reason
+    return "" if view.hunks else "there is no patch to edit (r sends it back)"
+
+
+def hunk(view: View) -> str:
+    if view.shown is None or not view.hunks:
+        return "there is no hunk here"
+    if view.shown.state is not State.PROPOSED:
+        return f"#{view.shown.id} is {view.shown.state}: its hunks are settled"
+    return view.hidden or view.read_only
+
+
+def diff(view: View) -> str:
+    return "" if view.hunks else "there is no hunk here"
+
+
+def defer(view: View) -> str:
+    if reason := decide(view):
+        return reason
+    return "" if view.waiting > 1 else "nothing else waits: it would come straight back"
+
+
+def override(view: View) -> str:
+    if view.shown is None or view.shown.state is not State.JUDGED:
+        return "only a judged experiment has a verdict to settle"
+    return steer(view)
+
+
+def undo(view: View) -> str:
+    return steer(view) or ("" if view.undo is not None else "there is no decision that can still be taken back")
+
+
+def stop_run(view: View) -> str:
+    return steer(view) or ("" if view.run is not None else "nothing is running")
+
+
+def restart(view: View) -> str:
+    if view.read_only:
+        return view.read_only
+    if not view.engine:
+        return "the engine is running"
+    return "" if view.can_start else "start it from a shell: autoresearch-tui LAB"
+
+
+def curves(view: View) -> str:
+    return "" if view.curves else f"{key_of('pane_curves')} shows the curves first"
+
+
+def older(view: View) -> str:
+    return "" if view.older else "this is the oldest experiment"
+
+
+def newer(view: View) -> str:
+    return "" if view.newer else "this is the newest experiment"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a person can do."""
+
+    id: str
+    keys: str
+    """Textual's names of the keys, separated by commas; empty: only in the palette"""
+    label: str
+    """one or two words, for the footer"""
+    help: str
+    """a sentence"""
+    group: str
+    why_disabled: Why = field(default=always)
+    decides: bool = False
+    """ends the life of what is on the screen: inert for a moment after something new has come up"""
+
+
+ACTIONS = (
+    Action(
+        "approve", "a", "approve", "Run the patch, without the hunks that are switched out", "decide", approve, True
+    ),
+    Action("edit", "e", "edit", "Edit the resulting file here, at the hunk under the cursor", "decide", edit),
+    Action("edit_outside", "E", "editor", "Edit it in $VISUAL or $EDITOR", "decide", edit),
+    Action("revise", "r", "revise", "Send it back to the researcher with a note", "decide", decide, True),
+    Action("veto", "v", "veto", "Never run it, with the reason the researcher gets to read", "decide", decide, True),
+    Action("toggle_hunk", "space", "hunk", "Switch the hunk under the cursor out, or in again", "decide", hunk),
+    Action("defer", "d", "defer", "Put it at the end of the queue", "decide", defer, True),
+    Action("undo", "u", "undo", "Take the last decision back; possible until the run starts", "decide", undo),
+    Action("override", "", "settle the verdict", "Put your verdict over the measured one", "decide", override),
+    Action("next_hunk", "n", "next hunk", "Next hunk; after / the next match", "read", diff),
+    Action("previous_hunk", "p", "previous hunk", "Previous hunk; after / the previous match", "read", diff),
+    Action("down", "j,down", "down", "One line down", "read"),
+    Action("up", "k,up", "up", "One line up", "read"),
+    Action("top", "g,home", "top", "To the first line", "read"),
+    Action("bottom", "G,end", "bottom", "To the last line", "read"),
+    Action("half_down", "ctrl+d", "half a page down", "Half a page down", "read"),
+    Action("half_up", "ctrl+u", "half a page up", "Half a page up", "read"),
+    Action("page_down", "pagedown", "page down", "A page down", "read"),
+    Action("page_up", "pageup", "page up", "A page up", "read"),
+    Action("left", "left", "left", "Scroll to the left, where lines are longer than the pane", "read"),
+    Action("right", "right", "right", "Scroll to the right", "read"),
+    Action("older", "h", "older", "The experiment before this one", "read", older),
+    Action("newer", "l", "newer", "The experiment after this one", "read", newer),
+    Action("find", "slash", "find", "Find words in the pane; n and p go on, Esc ends it", "read"),
+    Action("curve", "c", "next curve", "Another curve: loss, learning rate, gradient norm, …", "read"),
+    Action("log_scale", "L", "log scale", "Logarithmic or plain height of the curve", "read", curves),
+    Action("smoother", "right_square_bracket", "smoother", "A smoother curve", "read", curves),
+    Action("rougher", "left_square_bracket", "rougher", "A rougher curve", "read", curves),
+    Action("axis", "x", "axis", "The curve over training time, steps, or the share of the budget", "read", curves),
+    Action("autonomy", "A", "autonomy", "The dial: which patches wait for you", "lab", steer),
+    Action("pause", "P", "pause", "Start no further run, or start runs again; the current one goes on", "lab", steer),
+    Action("stop_run", "K", "stop run", "End the run that is under way; asks first", "lab", stop_run),
+    Action("message", "m", "message", "Tell the researcher something; its next proposal answers", "lab", steer),
+    Action("idea", "i", "idea", "Give the researcher an idea to turn into a patch", "lab", steer),
+    Action("restart_engine", "S", "start engine", "Start the engine again when it is down", "lab", restart),
+    Action("pane_diff", "1", "diff", "The whole diff", "screen"),
+    Action("pane_why", "2", "why", "Hypothesis, rationale, risks, reviews and runs", "screen"),
+    Action("pane_curves", "3", "curves", "Live curve over the champion's, and the devices", "screen"),
+    Action("pane_log", "4", "log", "What the training script printed", "screen"),
+    Action("pane_list", "0", "list", "The queue and every experiment so far", "screen"),
+    Action("next_pane", "tab", "next pane", "Next pane", "screen"),
+    Action("previous_pane", "shift+tab", "previous pane", "Previous pane", "screen"),
+    Action("zoom", "z", "zoom", "The pane alone, as large as the screen; again to go back", "screen"),
+    Action("open", "enter", "open", "In the list: show the experiment under the cursor. Never decides", "screen"),
+    Action("back", "escape", "back", "End the search, the zoom, the list; back to the queue. Never decides", "screen"),
+    Action("palette", "colon", "commands", "Every command by name", "screen"),
+    Action("help", "question_mark", "help", "This page", "screen"),
+    Action("detach", "q", "detach", "Leave the screen; the engine and the run go on", "screen"),
+)
+BY_ID = {action.id: action for action in ACTIONS}
+
+KEY_NAMES = {
+    "slash": "/",
+    "colon": ":",
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "Esc",
+    "enter": "Enter",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "home": "Home",
+    "end": "End",
+    "down": "↓",
+    "up": "↑",
+    "left": "←",
+    "right": "→",
+    "tab": "Tab",
+    "shift+tab": "Shift+Tab",
+}
+
+
+def keys_of(action: Action, keymap: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The keys of an action as people call them, under a user's key map."""
+    keys = (keymap or {}).get(action.id, action.keys)
+    return tuple(KEY_NAMES.get(key, key) for key in keys.split(",") if key)
+
+
+def key_of(action_id: str, keymap: Mapping[str, str] | None = None) -> str:
+    """The first key of an action, for a sentence that names it; `:` where it has none."""
+    return next(iter(keys_of(BY_ID[action_id], keymap)), ":")
+
+
+def markdown(actions: Iterable[Action] = ACTIONS) -> str:
+    """README's table of keys."""
+    lines = ["| key | what it does |", "|---|---|"]
+    actions = tuple(actions)
+    for group, title in GROUPS.items():
+        lines.append(f"| | **{title}** |")
+        for action in actions:
+            if action.group == group:
+                lines.append(f"| {' '.join(f'`{key}`' for key in keys_of(action))} | {action.help} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--markdown"]:
+        sys.exit("usage: python -m tui.actions --markdown")
+    print(markdown())

@@ -1,0 +1,167 @@
+"""The terminal app: one lab, its client, its screens. Disposable: nothing that must survive lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.color import Color
+from textual.filter import LineFilter
+
+from core.errors import LabError
+from core.text import clean
+from tui.client import Client, LabChanged, LabPaths
+from tui.cropped import CroppedUpdates
+from tui.detail import LabSources, Sources
+from tui.screens.review import Review
+from tui.screens.steering import detach
+
+HANG_UP = (signal.SIGHUP, signal.SIGTERM)
+TERMINAL_SECONDS = 2.0
+"""between two looks whether the terminal is still there: under nohup no signal says so, and reading it would spin"""
+LAST_SECONDS = 2.0
+"""after a hang-up the process ends, however the terminal behaves"""
+
+
+class Neutralise(LineFilter):
+    """The last gate before the terminal: no widget can pass a control or bidirectional character on."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [
+            Segment(clean(text).replace("\t", " ").replace("\n", " "), style, control)
+            if text and not control and not (text.isascii() and text.isprintable())
+            else Segment(text, style, control)
+            for text, style, control in segments
+        ]
+
+
+class AutoresearchApp(CroppedUpdates, App[str]):
+    """Opens the Review screen on one lab."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "autoresearch"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", show=False, priority=True),
+        Binding("ctrl+c", "how_to_leave", show=False, system=True),
+    ]
+
+    def __init__(
+        self,
+        lab: LabPaths,
+        *,
+        start_engine: Callable[[], None] | None = None,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        sources: Sources | None = None,
+        keymap: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self._filters.append(Neutralise())
+        self.animation_level = "none"
+        self.client = Client(lab, self.post_message, now=now)
+        self.review = Review(
+            self.client,
+            sources or LabSources(lab.repo, lab.root / "autoresearch.toml", lab=lab.name),
+            clock=clock,
+            start_engine=None if read_only else start_engine,
+            read_only="this screen was opened to look only" if read_only else "",
+            keymap=keymap,
+        )
+        if keymap:
+            self.set_keymap(keymap)
+
+    def get_default_screen(self) -> Review:
+        return self.review
+
+    def on_mount(self) -> None:
+        if not self.is_headless:
+            loop = asyncio.get_running_loop()
+            for number in HANG_UP:
+                loop.add_signal_handler(number, self._hang_up)
+            self.set_interval(TERMINAL_SECONDS, self._mind_the_terminal)
+        self.run_worker(self.client.run(), group="client", exit_on_error=True)
+
+    def on_lab_changed(self, message: LabChanged) -> None:
+        self.review.lab_changed(message.snapshot)
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Toasts show data: never as markup."""
+        options["markup"] = False
+        super().notify(clean(message), **options)
+
+    async def action_quit(self) -> None:
+        if self.screen is self.review:
+            detach(self.review)
+        else:
+            self.notify("Esc goes back first; q leaves from there")
+
+    def action_how_to_leave(self) -> None:
+        self.notify("q leaves the screen; the engine and the run go on")
+
+    def _mind_the_terminal(self) -> None:
+        if sys.__stdin__ is not None and not os.isatty(sys.__stdin__.fileno()):
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """The terminal is gone: nothing is to be saved, but the process must not stay behind."""
+        timer = threading.Timer(LAST_SECONDS, os._exit, (128 + signal.SIGHUP,))
+        timer.daemon = True
+        timer.start()
+        self.exit(return_code=128 + signal.SIGHUP)
+
+
+@contextmanager
+def guarded_stderr(log: Path) -> Iterator[None]:
+    """Textual draws on stderr. Whatever else writes there, a native library or a warning, goes to a file meanwhile."""
+    screen = os.dup(2)
+    try:
+        try:
+            sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError:
+            sink = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        sys.stderr.flush()
+        os.dup2(sink, 2)
+        os.close(sink)
+        before = sys.__stderr__
+        with os.fdopen(os.dup(screen), "w", encoding="utf-8", errors="replace") as terminal:
+            sys.__stderr__ = terminal  # type: ignore[misc]
+            try:
+                yield
+            finally:
+                with suppress(OSError, ValueError):
+                    terminal.flush()
+                sys.__stderr__ = before  # type: ignore[misc]
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+
+
+def open_screen(lab: LabPaths, *, read_only: bool = False, start_engine: Callable[[], None] | None = None) -> str:
+    """Run the screen in this terminal; returns what to print after it.
+
+    Raises:
+        LabError: the screen failed. The engine and the record are not touched by that.
+    """
+    app = AutoresearchApp(lab, start_engine=start_engine, read_only=read_only)
+    log = lab.root / "tui.log"
+    with guarded_stderr(log):
+        farewell = app.run()
+    if app.return_code == 1:
+        raise LabError(
+            "the screen ended with an error; the engine and everything recorded are not touched",
+            hint=f"the details are at the end of {log}; open the lab again",
+        )
+    return farewell or ""

@@ -1,0 +1,152 @@
+"""`?`: every key, and why some of them cannot act right now; `:` every command by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from core.text import clip
+from tui.actions import ACTIONS, GROUPS, Action, View, keys_of
+from tui.widgets.text_pane import TextPane
+
+
+class Help(ModalScreen[None]):
+    """The keys, in the groups of the registry."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "dismiss", show=False),
+        Binding("j,down", "line(1)", show=False),
+        Binding("k,up", "line(-1)", show=False),
+        Binding("pagedown,space,ctrl+d", "page(1)", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", show=False),
+    ]
+
+    def __init__(self, view: View, keymap: Mapping[str, str]) -> None:
+        super().__init__()
+        self._view, self._keymap = view, keymap
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="page"):
+            yield TextPane()
+            yield Static(Content.styled(" j k scroll   Esc back", "$foreground-muted"))
+
+    def on_mount(self) -> None:
+        self.query_one(TextPane).show(keys_text(self._view, self._keymap))
+
+    def action_line(self, step: int) -> None:
+        self.query_one(TextPane).scroll_line(step)
+
+    def action_page(self, step: int) -> None:
+        self.query_one(TextPane).scroll_page(step)
+
+
+def keys_text(view: View, keymap: Mapping[str, str]) -> Content:
+    """The help page. What cannot act is dim and says why."""
+    parts: list[str | Content | tuple[str, str]] = [
+        "The researcher proposes one patch at a time. Read it, then decide with a key. ",
+        "Enter and Esc never decide; a pending proposal waits as long as you like.\n",
+    ]
+    for group, title in GROUPS.items():
+        parts.append((f"\n{title}\n", "bold $text-accent"))
+        for action in ACTIONS:
+            if action.group != group:
+                continue
+            keys = " ".join(keys_of(action, keymap)) or ":"
+            reason = action.why_disabled(view)
+            parts.append((f"  {keys:<14}", "bold" if not reason else "$foreground-disabled"))
+            parts.append((action.help, "" if not reason else "$foreground-disabled"))
+            parts.append((f"\n  {'':<14}now: {reason}\n", "$text-warning") if reason and group == "decide" else "\n")
+    return Content.assemble(*parts)
+
+
+class Palette(ModalScreen[str | None]):
+    """Type some letters of a command, Enter runs it. Gives back the action's id."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False, priority=True),
+        Binding("down", "move(1)", show=False, priority=True),
+        Binding("up", "move(-1)", show=False, priority=True),
+    ]
+    AUTO_FOCUS = "Input"
+
+    def __init__(self, view: View, keymap: Mapping[str, str]) -> None:
+        super().__init__()
+        self._view, self._keymap = view, keymap
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            field = Input(placeholder="a command", compact=True)
+            field.cursor_blink = False
+            yield field
+            yield OptionList(compact=True, markup=False)
+
+    def on_mount(self) -> None:
+        self._fill("")
+
+    @on(Input.Changed)
+    def typed(self, event: Input.Changed) -> None:
+        self._fill(event.value)
+
+    @on(Input.Submitted)
+    def submitted(self) -> None:
+        options = self.query_one(OptionList)
+        if options.highlighted is not None:
+            self.dismiss(options.get_option_at_index(options.highlighted).id)
+
+    @on(OptionList.OptionSelected)
+    def chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
+    def action_move(self, step: int) -> None:
+        options = self.query_one(OptionList)
+        if step > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def _fill(self, typed: str) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options([Option(self._prompt(action), id=action.id) for action in matching(typed)])
+        if options.option_count:
+            options.highlighted = 0
+
+    def _prompt(self, action: Action) -> Content:
+        keys = " ".join(keys_of(action, self._keymap))
+        reason = action.why_disabled(self._view)
+        room = min(self.app.size.width, 90) - 20 - len(action.label)
+        if reason:
+            return Content.styled(f"{keys:<10} {action.label}: {clip(reason, room)}", "$foreground-disabled")
+        words = clip(action.help, room)
+        return Content.assemble((f"{keys:<10} ", "bold $text-accent"), (action.label, "bold"), f"  {words}")
+
+
+def matching(typed: str, actions: Sequence[Action] = ACTIONS) -> list[Action]:
+    """Actions that hold the typed letters in order; whole words first."""
+    wanted = typed.strip().lower()
+
+    def rank(action: Action) -> int | None:
+        name, text = f"{action.label} {action.id.replace('_', ' ')}".lower(), action.help.lower()
+        if name.startswith(wanted):
+            return 0
+        if wanted in name:
+            return 1
+        if wanted in text:
+            return 2
+        letters = iter(name)
+        return 3 if all(char in letters for char in wanted) else None
+
+    ranked = [(score, index, action) for index, action in enumerate(actions) if (score := rank(action)) is not None]
+    return [action for _, _, action in sorted(ranked, key=lambda entry: entry[:2])]

@@ -1,0 +1,151 @@
+"""Reading: hunks, history, curves, panes, find; help and the commands by name. None of it changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from textual.widgets import Input
+
+from core.text import one_line
+from tui.actions import key_of
+
+if TYPE_CHECKING:
+    from tui.screens.review import Review
+
+
+def toggle_hunk(screen: Review) -> None:
+    """Out, or in again; the screen hears of it and checks what is left."""
+    screen.panes.diff.toggle_hunk()
+
+
+def next_hunk(screen: Review) -> None:
+    """The next hunk; the next match while something is sought."""
+    if screen.finding:
+        find_again(screen)
+    else:
+        screen.panes.diff.next_hunk()
+
+
+def previous_hunk(screen: Review) -> None:
+    if screen.finding:
+        find_again(screen, backwards=True)
+    else:
+        screen.panes.diff.previous_hunk()
+
+
+def older(screen: Review) -> None:
+    if (found := screen.desk.neighbour(screen.lab, -1)) is not None:
+        screen.open(found)
+
+
+def newer(screen: Review) -> None:
+    if (found := screen.desk.neighbour(screen.lab, 1)) is not None:
+        screen.open(found)
+
+
+def curve(screen: Review) -> None:
+    """Another curve of the run in view."""
+    run = screen.run_in_view
+    names = screen.client.curve_names(run.id) if run else []
+    if names:
+        screen.curve = names[(names.index(screen.curve) + 1) % len(names)] if screen.curve in names else names[0]
+        screen.drawing.run()
+
+
+def open_row(screen: Review) -> None:
+    """Show the experiment under the list's cursor."""
+    found = screen.panes.experiments.cursor_id
+    if screen.panes.current == "list" and found is not None:
+        screen.open(found)
+
+
+def back(screen: Review) -> None:
+    """One step back: out of the search, the zoom, the list; then back to the queue."""
+    if screen.finding or screen.query_one("#find").display:
+        screen.finding = ""
+        close_find(screen)
+    elif not screen.panes.leave() and screen.desk.pinned:
+        screen.desk.release()
+        screen.lab_changed(screen.lab)
+
+
+# ---- finding -------------------------------------------------------------------------------------------------------
+
+
+def find(screen: Review) -> None:
+    """Ask for words to find in the current pane."""
+    if screen.panes.scrolls is None:
+        screen.toast("there is nothing to search in this pane", severity="warning")
+        return
+    field = screen.query_one("#find", Input)
+    field.display = True
+    field.value = ""
+    field.focus()
+
+
+def found(screen: Review, words: str) -> None:
+    """The words to find were given."""
+    screen.finding = words.strip()
+    close_find(screen)
+    if screen.finding:
+        find_again(screen)
+
+
+def find_again(screen: Review, *, backwards: bool = False) -> None:
+    pane = screen.panes.scrolls
+    if pane is not None and not pane.find(screen.finding, backwards=backwards):
+        screen.toast(f"not found: {one_line(screen.finding, 40)}", severity="warning")
+        screen.finding = ""
+    screen.drawing.keys()
+
+
+def close_find(screen: Review) -> None:
+    screen.set_focus(None)
+    screen.query_one("#find").display = False
+    screen.drawing.keys()
+
+
+# ---- help ----------------------------------------------------------------------------------------------------------
+
+
+def help_page(screen: Review) -> None:
+    from tui.screens.help import Help
+
+    screen.app.push_screen(Help(screen.view, screen.keymap))
+
+
+def palette(screen: Review) -> None:
+    """Every command by name. Enter runs it, but never approves."""
+    from tui.screens.help import Palette
+
+    def chosen(action_id: str | None) -> None:
+        if action_id == "approve":
+            key = key_of("approve", screen.keymap)
+            screen.toast(f"press {key} with the patch in sight: Enter never decides")
+        elif action_id is not None:
+            screen.action_act(action_id)
+
+    screen.app.push_screen(Palette(screen.view, screen.keymap), chosen)
+
+
+ACTIONS: Mapping[str, Callable[[Review], None]] = {
+    "toggle_hunk": toggle_hunk,
+    "next_hunk": next_hunk,
+    "previous_hunk": previous_hunk,
+    "older": older,
+    "newer": newer,
+    "curve": curve,
+    "log_scale": lambda screen: screen.panes.chart.toggle_log(),
+    "smoother": lambda screen: screen.panes.chart.smooth(1),
+    "rougher": lambda screen: screen.panes.chart.smooth(-1),
+    "axis": lambda screen: screen.panes.chart.next_axis(),
+    "next_pane": lambda screen: screen.panes.cycle(1),
+    "previous_pane": lambda screen: screen.panes.cycle(-1),
+    "zoom": lambda screen: screen.panes.zoom(),
+    "open": open_row,
+    "back": back,
+    "find": find,
+    "help": help_page,
+    "palette": palette,
+}

@@ -1,0 +1,339 @@
+"""The Review screen: read the patch, decide with a key, watch it train over the champion."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Input
+
+from core.errors import LabError, StoreError
+from core.models import Experiment, Run, State
+from core.requests import NoEngine, Request
+from core.store.reader import Reader
+from core.text import clean
+from tui.actions import ACTIONS, BY_ID, View, key_of
+from tui.client import Client
+from tui.desk import Desk
+from tui.detail import Detail, Sources, blocked, left_over, load
+from tui.screens import deciding, reading, steering
+from tui.screens.drawing import Drawing
+from tui.snapshot import Snapshot
+from tui.widgets.diff import DiffView
+from tui.widgets.line import Line
+from tui.widgets.panes import MOVES, Panes, scroll
+from tui.widgets.queue import ExperimentList
+from tui.widgets.states import Banner, TooSmall
+
+SMALLEST = (60, 16)
+ACTS: Mapping[str, Callable[[Review], None]] = {**deciding.ACTIONS, **steering.ACTIONS, **reading.ACTIONS}
+"""what each action does: a function of this screen"""
+
+
+def bindings() -> list[BindingType]:
+    """The registry as Textual's bindings; the ids are what a user's key map names."""
+    return [
+        Binding(action.keys, f"act('{action.id}')", action.label, id=action.id, tooltip=action.help, show=False)
+        for action in ACTIONS
+        if action.keys
+    ]
+
+
+class Review(Screen[None]):
+    """Holds what is on the desk; widgets below only draw. Nothing here writes but through `client.ask`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings()
+    AUTO_FOCUS = ""
+
+    def __init__(
+        self,
+        client: Client,
+        sources: Sources,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        start_engine: Callable[[], None] | None = None,
+        read_only: str = "",
+        keymap: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.client = client
+        self.desk = Desk(clock)
+        self.start_engine = start_engine
+        self.keymap = dict(keymap or {})
+        self.lab = client.snapshot
+        self.detail: Detail | None = None
+        self.busy = ""
+        self._sources = sources
+        self._read_only = read_only
+        self.left_over = ""
+        """why the hunks that are left cannot run"""
+        self._loading: tuple[object, ...] | None = None
+        """what was last asked for: experiment, its last event, its state"""
+        self._ready = False
+        """every widget is there"""
+        self.drawing = Drawing(self)
+        self.finding = ""
+        """the words that are being sought"""
+        self.curve = "loss"
+        """which curve of a run is drawn"""
+
+    def compose(self) -> ComposeResult:
+        yield Line(id="status")
+        yield Line(id="activity")
+        yield Line(id="heading")
+        yield Banner()
+        yield Panes()
+        find = Input(placeholder="find", compact=True, id="find")
+        find.cursor_blink = False
+        yield find
+        yield Line(id="keys")
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        self.query_one("#find").display = False
+        self._ready = True
+        self.set_interval(1.0, self._tick)
+        self.client.look()  # so that the first frame already has something to say
+        self.lab_changed(self.client.snapshot)
+
+    # ---- what is known and shown -------------------------------------------------------------------------------
+
+    @property
+    def panes(self) -> Panes:
+        return self.query_one(Panes)
+
+    @property
+    def shown(self) -> Experiment | None:
+        """The experiment on the desk, once it has been read."""
+        detail = self.detail
+        return detail.experiment if detail and detail.experiment.id == self.desk.shown else None
+
+    @property
+    def read_only(self) -> str:
+        if self.lab.newer:
+            return "a newer autoresearch-tui wrote this lab; upgrade to decide"
+        return self._read_only
+
+    @property
+    def blocked(self) -> str:
+        """Why the patch on the screen cannot run as it stands."""
+        champion = self.lab.champion.commit_sha if self.lab.champion else None
+        return blocked(self.detail, champion) if self.detail and self.shown else ""
+
+    @property
+    def view(self) -> View:
+        """What decides which actions can act."""
+        lab, diff = self.lab, self.panes.diff
+        shown = self.shown
+        engine = "" if lab.alive else "the engine has not answered yet"
+        if lab.alive is False:
+            starts = f"; {key_of('restart_engine', self.keymap)} starts it" if self.start_engine else ""
+            engine = f"the engine is not running{starts}"
+        elif lab.problem:
+            engine = "the record cannot be read"
+        return View(
+            shown=shown,
+            read_only=self.read_only,
+            engine=engine,
+            can_start=self.start_engine is not None,
+            busy=self.busy,
+            loading=shown is None and self.desk.shown is not None,
+            hidden="" if self.panes.patch_in_sight else "only the list is on the screen: Enter opens, Esc goes back",
+            problem=self.blocked or self.left_over,
+            hunks=self.detail.hunks if shown and self.detail else 0,
+            kept=diff.kept,
+            waiting=len(lab.queue),
+            undo=self.desk.undoable(lab),
+            run=lab.run.id if lab.run else None,
+            paused=bool(lab.paused),
+            curves="curves" in self.panes.in_sight,
+            older=self.desk.neighbour(lab, -1) is not None,
+            newer=self.desk.neighbour(lab, 1) is not None,
+        )
+
+    def lab_changed(self, lab: Snapshot) -> None:
+        """Take in the newest look at the lab."""
+        if not self._ready:
+            return  # on_mount asks for it
+        before, self.lab = self.lab, lab
+        steering.tell_news(self, before)
+        gone = self.desk.shown
+        if self.desk.follow(lab) and gone is not None and before.by_id.get(gone) and gone not in self.desk.decided:
+            was, now = before.by_id[gone], lab.by_id.get(gone)
+            if now and was.state is State.PROPOSED and now.state is not State.PROPOSED:
+                self.toast(f"#{gone} was {now.state} elsewhere")
+        self._load()
+        self.draw()
+
+    def _load(self) -> None:
+        """Read what is on the desk, if it is another experiment or something happened to it."""
+        shown = self.desk.shown
+        wanted = None if shown is None else (shown, self.lab.touched.get(shown), self.lab.by_id.get(shown))
+        if wanted == self._loading:
+            return
+        self._loading = wanted
+        if shown is None:
+            self.detail = None
+        else:
+            if self.shown is None:
+                self.panes.diff.empty_text = f"#{shown} is being read."
+                self.panes.diff.show([], hunks=0)
+            self._read(shown)
+
+    @work(exclusive=True, group="detail")
+    async def _read(self, experiment_id: int) -> None:
+        def read(reader: Reader) -> tuple[Detail | None, list[Any]]:
+            from tui.render.diff_rows import rows
+
+            found = load(reader, experiment_id, self._sources, self.client.log_of)
+            return found, rows(found.patch, found.files or {}) if found and found.patch else []
+
+        try:
+            detail, rows = await asyncio.to_thread(self.client.with_reader, read)
+        except StoreError as error:
+            self._loading = None
+            self.toast(error.message, error.hint, severity="error")
+            return
+        if detail is None or experiment_id != self.desk.shown:
+            return
+        before, self.detail = self.detail, detail
+        same = before is not None and before.experiment.id == experiment_id
+        if not same or before is None or before.text != detail.text or before.files != detail.files:
+            if same and detail.experiment.state is State.PROPOSED:
+                self.desk.arrived = self.desk.clock()
+                self.toast(f"#{experiment_id} has a new version of its patch: read it again")
+            self.left_over = ""
+            self.panes.diff.empty_text = "There is no patch."
+            self.panes.diff.show(rows, hunks=detail.hunks)
+        self.draw()
+
+    # ---- drawing -----------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Once a second: elapsed times, time left, the undo window."""
+        if self.is_current:
+            self.drawing.times()
+
+    def draw(self) -> None:
+        """Put everything that is known on the screen."""
+        if self._ready:
+            self.drawing.everything()
+
+    @property
+    def run_in_view(self) -> Run | None:
+        """The live run of what is shown, else its last one, else the live or the last run of anything."""
+        shown = self.desk.shown
+        own = [run for run in self.lab.live if run.experiment_id == shown and shown is not None]
+        if not own and self.detail and self.shown:
+            own = list(self.detail.runs)
+        return own[-1] if own else self.lab.run or self.lab.last_run
+
+    def toast(self, words: str, hint: str = "", *, severity: str = "information", seconds: float = 5.0) -> None:
+        """A few words in the corner; data, never markup."""
+        text = clean(f"{words}\n{hint}" if hint else words)
+        level = severity if severity in ("warning", "error") else "information"
+        self.notify(text, severity=level, timeout=seconds, markup=False)  # type: ignore[arg-type]
+
+    # ---- keys --------------------------------------------------------------------------------------------------
+
+    def action_act(self, action_id: str) -> None:
+        """Every key, click and command comes through here: a disabled action says why instead of acting."""
+        action = BY_ID[action_id]
+        if self.has_class("-too-small") and action_id != "detach":
+            return
+        if isinstance(self.focused, Input) and action_id not in ("back", "detach"):
+            return
+        if reason := action.why_disabled(self.view):
+            self.toast(reason, severity="warning")
+            return
+        if action.decides and self.desk.in_grace:
+            self.toast(f"#{self.desk.shown} has only just come up: read it, then press again", severity="warning")
+            return
+        if action_id in MOVES:
+            scroll(self.panes, action_id)
+            return
+        if action_id.startswith("pane_"):
+            self.panes.select(action_id.removeprefix("pane_"))
+            return
+        ACTS[action_id](self)
+
+    @on(Line.Pressed)
+    def pressed(self, event: Line.Pressed) -> None:
+        self.action_act(event.action)
+
+    @on(ExperimentList.Opened)
+    def opened(self, event: ExperimentList.Opened) -> None:
+        self.open(event.experiment_id)
+
+    @on(Input.Submitted, "#find")
+    def find_submitted(self, event: Input.Submitted) -> None:
+        reading.found(self, event.value)
+
+    @on(Panes.Moved)
+    def panes_moved(self) -> None:
+        self.drawing.banner()
+        self.drawing.keys()
+
+    @on(DiffView.HunkToggled)
+    def hunk_toggled(self) -> None:
+        if self.detail and self.shown:
+            kept = self.panes.diff.kept
+            self.left_over = left_over(self.detail, kept) if len(kept) < self.detail.hunks else ""
+            self.drawing.banner()
+            self.drawing.diff_facts()
+            self.drawing.keys()
+
+    @on(DiffView.ReadOn)
+    def read_on(self) -> None:
+        self.drawing.diff_facts()
+
+    def open(self, experiment_id: int) -> None:
+        """Put this experiment on the screen."""
+        self.desk.open(experiment_id)
+        if self.panes.current == "list" and not self.panes.patch_in_sight:
+            self.panes.select("diff")
+        self._load()
+        self.draw()
+
+    # ---- requests ----------------------------------------------------------------------------------------------
+
+    def send(self, request: Request, busy: str, done: Callable[[dict[str, Any]], None]) -> None:
+        """Make a request in a worker; `done` is called with the answer after the engine has committed it."""
+        self.busy = busy
+        self.drawing.keys()
+        self._send(request, done)
+
+    @work(group="requests")
+    async def _send(self, request: Request, done: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            answer = await self.client.ask(request)
+        except NoEngine as error:
+            start = f"{key_of('restart_engine')} starts it" if self.start_engine else error.hint
+            self.toast(error.message, start, severity="error", seconds=8)
+        except LabError as error:
+            self.toast(f"refused: {error.message}", error.hint, severity="error", seconds=8)
+        else:
+            self.busy = ""
+            done(answer)
+        finally:
+            self.busy = ""
+            self.draw()
+
+    # ---- size --------------------------------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.set_class(small, "-too-small")
+        if small:
+            self.query_one(TooSmall).say(width, height, SMALLEST)
+        self.draw()
+
+    def on_screen_resume(self) -> None:
+        self.draw()

@@ -1,0 +1,147 @@
+"""What the screen knows about a lab at one moment: frozen values, read from the record, passed down to widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, TypeVar
+
+from core.models import Autonomy, Run, State
+from core.store.reader import Champion, Gauge, Summary
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNote:
+    """What the engine last wrote about itself."""
+
+    pid: int = 0
+    started: float = 0.0
+    version: str = ""
+    state: str = ""
+    """running, stopping, stopped; empty before the first engine"""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResearcherNote:
+    """What the researcher is doing."""
+
+    kind: str = ""
+    """offline, claude"""
+    state: str = "idle"
+    """thinking, idle, dry, error, waiting"""
+    since: float = 0.0
+    detail: str = ""
+    key_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationNote:
+    """How far the data is."""
+
+    state: str = "none"
+    """none, running, ready, failed"""
+    stage: str = ""
+    done: float = 0.0
+    total: float = 0.0
+    note: str = ""
+    error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxNote:
+    """How well training code is kept in."""
+
+    tier: str = ""
+    """A, B, C; empty when it was not probed yet"""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabNote:
+    """What is being researched."""
+
+    profile: str = ""
+    metric: str = "val_bpb"
+    direction: str = "min"
+    corpus: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent look at the lab. Only what the engine has committed."""
+
+    at: float = 0.0
+    """Unix time of the look"""
+    seq: int = 0
+    """last event"""
+    problem: str = ""
+    """why the record cannot be read; the other values are then the last good ones"""
+    hint: str = ""
+    missing: bool = False
+    """there is no lab.db yet"""
+    newer: bool = False
+    """written by a newer program: shown, not touched"""
+    alive: bool | None = None
+    """an engine answers on the socket; None before the first answer"""
+    starting: bool = False
+    """an engine was started from here and has not answered yet"""
+    autonomy: Autonomy = Autonomy.MANUAL
+    paused: str = ""
+    engine: EngineNote = EngineNote()
+    researcher: ResearcherNote = ResearcherNote()
+    preparation: PreparationNote = PreparationNote()
+    sandbox: SandboxNote = SandboxNote()
+    lab: LabNote = LabNote()
+    devices: tuple[str, ...] = ()
+    sigma: float | None = None
+    """measured noise on the first device's class"""
+    counts: Mapping[State, int] = field(default_factory=dict)
+    queue: tuple[Summary, ...] = ()
+    history: tuple[Summary, ...] = ()
+    """newest first"""
+    touched: Mapping[int, int] = field(default_factory=dict)
+    """experiment -> last event that named it, since this screen was opened"""
+    live: tuple[Run, ...] = ()
+    last_run: Run | None = None
+    champion: Champion | None = None
+    champion_metric: float | None = None
+    gauges: tuple[Gauge, ...] = ()
+    """samples of the last minutes, oldest first"""
+    unanswered: int = 0
+    """messages no proposal has answered yet"""
+
+    @cached_property
+    def by_id(self) -> Mapping[int, Summary]:
+        return {summary.id: summary for summary in self.history}
+
+    @cached_property
+    def place(self) -> Mapping[int, int]:
+        """experiment -> its index in `history`"""
+        return {summary.id: index for index, summary in enumerate(self.history)}
+
+    @property
+    def has_gpu(self) -> bool:
+        return any(not device.startswith("cpu") for device in self.devices)
+
+    @property
+    def run(self) -> Run | None:
+        """The live run the screen follows: the newest."""
+        return self.live[-1] if self.live else None
+
+
+def note(kind: type[T], value: Any) -> T:
+    """A note from a setting; what is missing or of another type keeps its default, so that no setting ends a screen."""
+    values = value if isinstance(value, dict) else {}
+    kept = {}
+    for f in fields(kind):  # type: ignore[arg-type]
+        default, found = f.default, values.get(f.name)
+        if isinstance(default, float) and isinstance(found, int) and not isinstance(found, bool):
+            found = float(found)
+        if type(found) is type(default):
+            kept[f.name] = found
+    return kind(**kept)
