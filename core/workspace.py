@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 from core.errors import WorkspaceError
 from core.failpoints import failpoint
@@ -49,11 +50,10 @@ class Workspace:
     def create(self, files: Mapping[str, str], message: str) -> str:
         """A repository whose first commit holds these files; finishes one that was interrupted. Returns the commit."""
         if not (self.repo / ".git").exists():
-            from git import GitError, Repo
-
+            git = _library()
             try:
-                Repo.init(self.repo, mkdir=True, initial_branch="main", env=ISOLATED).close()
-            except (GitError, OSError) as error:
+                git.Repo.init(self.repo, mkdir=True, initial_branch="main", env=ISOLATED).close()
+            except (git.GitError, OSError) as error:
                 raise WorkspaceError(f"{self.repo}: git cannot make a repository: {error}") from error
         if (head := self.ref(self.branch)) is not None:
             return head
@@ -206,18 +206,14 @@ class Workspace:
     def _git_bytes(
         self, *arguments: str, stdin: bytes | None = None, index: Path | None = None, at: float | None = None
     ) -> bytes:
-        try:  # GitPython looks for git when it is imported
-            from git import GitCommandError, GitCommandNotFound, GitError, Repo
-        except ImportError as error:
-            raise WorkspaceError("git is not installed", hint="apt-get install git") from error
-
+        git = _library()
         environment = dict(ISOLATED)
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
         if at is not None:
             environment["GIT_AUTHOR_DATE"] = environment["GIT_COMMITTER_DATE"] = f"@{int(at)} +0000"
         try:
-            with tempfile.TemporaryFile() as feed, Repo(self.repo) as repo:
+            with tempfile.TemporaryFile() as feed, git.Repo(self.repo) as repo:
                 if stdin is not None:
                     feed.write(stdin)
                     feed.seek(0)
@@ -229,13 +225,22 @@ class Workspace:
                     strip_newline_in_stdout=False,
                 )
                 return output
-        except GitCommandNotFound as error:
+        except git.GitCommandNotFound as error:
             raise WorkspaceError("git is not installed", hint="apt-get install git") from error
-        except GitCommandError as error:
+        except git.GitCommandError as error:
             words = str(error.stderr).strip().removeprefix("stderr:").strip().strip("'").strip()
             raise WorkspaceError(f"git {arguments[0]}: {words or error}") from error
-        except (GitError, OSError) as error:
+        except (git.GitError, OSError) as error:
             raise WorkspaceError(
                 f"{self.repo} is not a git repository that can be used ({error})",
                 hint="the database still holds every patch; autoresearch-tui verify LAB says what is missing",
             ) from error
+
+
+def _library() -> ModuleType:
+    """GitPython, which looks for the git program when it is imported."""
+    try:
+        import git
+    except ImportError as error:
+        raise WorkspaceError("git is not installed", hint="apt-get install git") from error
+    return git

@@ -170,6 +170,11 @@ class Judging:
             paired,
         )
 
+    def _effect_spread(self, sigma: float) -> float:
+        """How large true effects are here, from what was confirmed so far."""
+        effects = [(delta, (high - low) / (2 * 1.96)) for delta, low, high in self.bench.store.effects()]
+        return statistics.effect_spread(effects, sigma)
+
     def publish_noise(self, kind: str) -> None:
         noise = self.noise(kind)
         known = self.bench.store.setting("noise", {})
@@ -200,12 +205,14 @@ class Judging:
             return [self.screening_work(experiment, experiment.commit_sha, kind)]
         champion = self.champion_measured(experiment.parent_commit, kind)
         added, removed = self.bench.store.patch_size(experiment.patch_sha256 or "")
+        noise = self.noise(kind, without=experiment.id)
         step = statistics.next_step(
             screening[-1],
             [Measured(r.seed, r.metric or 0.0) for r in finished if r.purpose == Purpose.RETEST],
             [*champion, *self._failed_seeds(experiment.parent_commit, champion)],
-            self.noise(kind, without=experiment.id),
+            noise,
             self.policy,
+            tau=self._effect_spread(noise.sigma),
             lines_delta=added - removed,
             seeds=self.seeds(experiment.parent_commit, kind),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from core.models import Decision, Experiment, Purpose, Review, Run, Verdict, Via
@@ -35,6 +35,7 @@ class Claim:
 
     baseline: float | None = None
     champion: float | None = None
+    """None where a human's keep lies between it and the baseline: its level is no claim"""
     delta: float | None = None
     low: float | None = None
     high: float | None = None
@@ -42,9 +43,7 @@ class Claim:
     n_baseline: int = 0
     n_champion: int = 0
     direct: bool = False
-    """measured champion against baseline, on runs of their own; else the sum of the steps, chosen for being good"""
-    shrunken: float | None = None
-    """the sum of the steps' shrunken estimates"""
+    """every level is from runs that chose nothing; else the last one is from the runs it was kept by"""
     keeps: int = 0
     by_hand: int = 0
     """steps of the lineage that a human kept: in none of the figures"""
@@ -140,40 +139,48 @@ def claim(
     noise: Noise,
     kind: str,
 ) -> Claim:
-    """What may be said about the champion."""
+    """What may be said about the champion.
+
+    The lineage is cut where a human kept something; within each piece its last champion is compared with its first.
+    """
     if not champions:
         return Claim(replaced=len(by_hand))
     known = {e.id: e for e in experiments}
-    steps = [e for c in champions if (e := known.get(c.experiment_id or 0)) is not None]
-    measured = [e for e in steps if e.id not in by_hand]
-    hands = len(steps) - len(measured)
+    steps = [known.get(c.experiment_id or 0) for c in champions]
+    hands = sum(e is not None and e.id in by_hand for e in steps)
+    keeps = sum(e is not None for e in steps) - hands
     start = measurements.own(champions[0].commit_sha, kind)
     baseline = fmean(start.values()) if start else None
-    counted = Claim(baseline=baseline, n_baseline=len(start), keeps=len(measured), by_hand=hands, replaced=len(by_hand))
-    if baseline is None or not measured:
+    counted = Claim(baseline=baseline, n_baseline=len(start), keeps=keeps, by_hand=hands, replaced=len(by_hand))
+    deltas, shares, ends, direct = [], [], 0, True
+    for first, last in _pieces(champions, by_hand):
+        before, after = measurements.own(first, kind), measurements.own(last, kind)
+        before = before or measurements.confirmations(first, kind)
+        if not after:
+            after, direct = measurements.confirmations(last, kind), False
+        if not before or not after:
+            return counted
+        deltas.append(fmean(after.values()) - fmean(before.values()))
+        shares.append(1 / len(before) + 1 / len(after))
+        ends += len(after)
+    if baseline is None or not deltas:
         return counted
-    estimates = [e.shrunken for e in measured]
-    expected = None if None in estimates else math.fsum(s for s in estimates if s is not None)
-    end = measurements.own(champions[-1].commit_sha, kind)
-    if end and not hands:
-        delta = fmean(end.values()) - baseline
-        se = noise.sigma * math.sqrt(1 / len(start) + 1 / len(end))
-        low, high = interval(delta, se, noise.df) if noise.df else (None, None)
-        return Claim(
-            baseline, baseline + delta, delta, low, high, len(start), len(end), True, expected,
-            len(measured), hands, len(by_hand),
-        )  # fmt: skip
-    deltas = [e.delta for e in measured if e.delta is not None]
-    if not deltas:
-        return counted
-    halves = [(e.delta_high - e.delta_low) / 2 for e in measured if e.delta_low is not None and e.delta_high is not None]
     delta = math.fsum(deltas)
-    half = math.sqrt(math.fsum(h * h for h in halves)) if len(halves) == len(deltas) else None
-    return Claim(
-        baseline, baseline + delta, delta,
-        None if half is None else delta - half, None if half is None else delta + half,
-        len(start), sum(e.confirmations or 0 for e in measured), False, expected, len(measured), hands, len(by_hand),
+    low, high = interval(delta, noise.sigma * math.sqrt(math.fsum(shares)), noise.df) if noise.df else (None, None)
+    return replace(
+        counted, champion=None if hands else baseline + delta, delta=delta, low=low, high=high, n_champion=ends,
+        direct=direct,
     )  # fmt: skip
+
+
+def _pieces(champions: Sequence[Champion], by_hand: frozenset[int]) -> list[tuple[str, str]]:
+    """First and last commit of each stretch of the lineage that measurements alone made; single champions are none."""
+    pieces: list[list[str]] = []
+    for champion in champions:
+        if not pieces or champion.experiment_id in by_hand:
+            pieces.append([])
+        pieces[-1].append(champion.commit_sha)
+    return [(piece[0], piece[-1]) for piece in pieces if len(piece) > 1]
 
 
 def agreements(

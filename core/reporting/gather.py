@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
-from urllib.parse import urlsplit
 
-from core import __version__
-from core import config as configuration
 from core.config import Config
-from core.errors import ConfigError, LabError
+from core.errors import LabError
 from core.lab import Lab
-from core.models import Event, Experiment, Review, Verdict
+from core.models import Experiment, Review, Verdict
 from core.reporting.claims import Agreement, Claim, Hours, Measurements, agreements, claim
+from core.reporting.provenance import Provenance, provenance, read_config
 from core.store import Reader
 from core.store.reader import Champion
 from core.verdict import Noise, within_noise
@@ -88,26 +85,6 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where all of this comes from."""
-
-    config: str
-    """the keys that were set, secrets left out"""
-    written_by: str
-    """version of the program that makes the report"""
-    recorded_by: str
-    """version of the engine that last worked in the lab"""
-    profile: str
-    corpus: str
-    corpus_hash: str
-    sandbox: str
-    schema: int
-    first: float | None
-    last: float | None
-    made: float
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """A whole lab, ready to be drawn."""
 
@@ -142,15 +119,16 @@ def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
     Raises:
         StoreError: it cannot be read.
     """
-    config, config_text = _config(lab)
+    config, config_text = read_config(lab)
     experiments, reviews, runs, champions = (
         reader.experiments(), reader.reviews(), reader.runs(), reader.champions(),
     )  # fmt: skip
-    by_hand = _overridden(_events(reader))
-    sizes = {str(row[0]): (int(row[1]), int(row[2])) for row in _rows(reader, "SELECT sha256, added, removed FROM patches")}
+    by_hand = frozenset(e.id for e in experiments if e.overridden_by is not None)
+    sizes = reader.patch_sizes()
     setting = reader.setting("lab", {})
-    metric, direction = str(setting.get("metric", config.target.metric)), str(
-        setting.get("direction", config.target.direction)
+    metric, direction = (
+        str(setting.get("metric", config.target.metric)),
+        str(setting.get("direction", config.target.direction)),
     )
     measurements = Measurements(runs)
     kind = measurements.main_class(champions)
@@ -174,28 +152,11 @@ def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
         hours=measurements.hours(),
         cost=_cost(reader),
         config=config,
-        provenance=_provenance(lab, reader, config, config_text, now),
+        provenance=provenance(reader, config, config_text, now),
     )
 
 
 # ---- the record ----------------------------------------------------------------------------------------------------
-
-
-def _rows(reader: Reader, sql: str) -> list[Any]:
-    """What no typed read of `Reader` gives: totals over whole tables."""
-    return reader.db.execute(sql).fetchall()
-
-
-def _events(reader: Reader) -> Iterable[Event]:
-    after = 0
-    while page := reader.events(after=after, limit=PAGE):
-        yield from page
-        after = page[-1].seq
-
-
-def _overridden(events: Iterable[Event]) -> frozenset[int]:
-    """Experiments whose verdict a human replaced."""
-    return frozenset(e.experiment_id for e in events if e.kind == "overridden" and e.experiment_id is not None)
 
 
 def _decided(experiments: Sequence[Experiment], reviews: Sequence[Review]) -> tuple[Decided, ...]:
@@ -274,78 +235,8 @@ def _noise(
 
 
 def _cost(reader: Reader) -> Cost:
-    rows = _rows(
-        reader,
-        "SELECT model, count(*), sum(input), sum(output), sum(cache_read), sum(cache_write), sum(seconds), sum(cost), "
-        "sum(cost IS NULL) FROM usage GROUP BY model ORDER BY model",
-    )
-    kept, cost, tokens, hours = _rows(reader, "SELECT kept, cost, tokens, device_hours FROM cost_per_keep")[0]
-    return Cost(tuple(Model(*row) for row in rows), int(kept), cost, tokens, hours)
-
-
-# ---- where it comes from -------------------------------------------------------------------------------------------
-
-
-def _provenance(lab: Lab, reader: Reader, config: Config, config_text: str, now: float) -> Provenance:
-    setting, preparation, sandbox = (
-        _dict(reader.setting(key)) for key in ("lab", "preparation", "sandbox")
-    )  # fmt: skip
-    first, last = _rows(reader, "SELECT min(at), max(at) FROM events")[0]
-    tier = str(sandbox.get("tier", ""))
-    return Provenance(
-        config=config_text,
-        written_by=__version__,
-        recorded_by=str(_dict(reader.setting("engine")).get("version", "")),
-        profile=str(setting.get("profile", config.target.profile)),
-        corpus=str(setting.get("corpus", config.target.corpus)),
-        corpus_hash=str(preparation.get("hash", "")),
-        sandbox=f"{tier} ({sandbox.get('detail', '')})" if tier else "",
-        schema=reader.version,
-        first=first,
-        last=last,
-        made=now,
-    )
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _config(lab: Lab) -> tuple[Config, str]:
-    """The configuration, and its text as far as it can be shown."""
-    try:
-        config = lab.load_config()
-        given = tomllib.loads(lab.config_file.read_text(encoding="utf-8"))
-    except (ConfigError, OSError, ValueError):
-        return Config(), f"# {configuration.FILE_NAME} cannot be read; the defaults are shown"
-    return config, shown_config(given)
-
-
-def shown_config(given: dict[str, Any]) -> str:
-    """The keys that were set. Comments are left out, and values that may be secret: a report is passed on."""
-    lines: list[str] = []
-    for section, values in given.items():
-        if not isinstance(values, dict):
-            continue
-        lines.append(f"[{section}]")
-        for key, value in values.items():
-            lines += [f"{key} = {_shown(section, key, value)}"]
-    return "\n".join(lines)
-
-
-def _shown(section: str, key: str, value: Any) -> str:
-    if (section, key) == ("runs", "environment") and isinstance(value, dict):
-        return "{" + ", ".join(f"{name} = (left out)" for name in value) + "}"
-    if key == "key_file" or any(word in key.lower() for word in ("secret", "password", "api_key", "auth")):
-        return "(left out)"
-    if key == "base_url" and isinstance(value, str):
-        try:
-            return repr(urlsplit(value).hostname or "")
-        except ValueError:
-            return "(left out)"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} = {_shown(section, str(name), v)}" for name, v in value.items()) + "}"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    kept, cost, tokens, hours = reader.cost_per_keep()
+    return Cost(tuple(Model(*row) for row in reader.usage_by_model()), kept, cost, tokens, hours)
 
 
 def record_of(lab: Lab) -> Reader:

@@ -1,150 +1,22 @@
-"""progress.png as the field knows it, and the same picture as SVG: what was tried, by number; the champion as steps.
+"""Draws a picture of progress: `svg` by hand, for the report; `png` with matplotlib, as the field knows it.
 
-`picture` decides what is drawn (pure); `svg` writes it by hand, for the report; `png` uses matplotlib. Marks differ by
-shape, not only by colour. Labels are texts of a model: escaped, cleaned, and never read as TeX.
+Marks differ by shape, not only by colour. Labels are texts of a model: escaped, and never read as TeX.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from core.errors import LabError
-from core.models import State, Verdict
-from core.reporting.gather import Report
-from core.reporting.words import digits, headline, plural
+from core.reporting.picture import Picture, legend
 from core.text import number, one_line
-from core.verdict import interval
 
-Mark = Literal["keep", "hand", "tried", "suspect", "failed"]
-NAMES = 14
-"""keeps that are named in the picture, the largest gains first: more would cover each other"""
+Scale = Callable[[float], float]
 WIDTH, HEIGHT = 960.0, 460.0
-LEFT, RIGHT, TOP, BOTTOM = 76.0, 18.0, 118.0, 44.0
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """One experiment; `y` is None where it has no metric."""
-
-    x: int
-    y: float | None
-    mark: Mark
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A champion's reign: its level from one experiment's number to the next champion's."""
-
-    start: float
-    end: float
-    level: float
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    x: int
-    y: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What is drawn, in experiment numbers and units of the metric."""
-
-    title: str
-    metric: str
-    better: str
-    dots: tuple[Dot, ...]
-    steps: tuple[Step, ...]
-    names: tuple[Name, ...]
-    band: float
-    """half the width of the noise band: 95 % of re-runs of one commit lie inside; 0: not measured"""
-    sigma: float
-    low: float
-    high: float
-    last: int
-    places: int
-
-
-def picture(report: Report) -> Picture:
-    """The progress of a lab."""
-    dots = tuple(_dots(report))
-    steps = _steps(report, max((d.x for d in dots), default=1))
-    sigma, band = report.noise.sigma, 0.0
-    if report.noise.df and sigma > 0:
-        band = interval(0.0, sigma, report.noise.df)[1]
-    low, high = _window(dots, steps, sigma, band)
-    judged = sum(t.experiment.state is State.JUDGED for t in report.tried)
-    return Picture(
-        title=f"{plural(judged, 'experiment')}, {report.claim.keeps} kept: {headline(report)}",
-        metric=report.metric,
-        better="lower is better" if report.direction == "min" else "higher is better",
-        dots=dots,
-        steps=steps,
-        names=_names(report),
-        band=band,
-        sigma=sigma,
-        low=low,
-        high=high,
-        last=max((d.x for d in dots), default=1),
-        places=digits(report),
-    )
-
-
-def _dots(report: Report) -> Iterable[Dot]:
-    for tried in report.tried:
-        e = tried.experiment
-        if e.state is not State.JUDGED:
-            continue
-        mark: Mark = "tried"
-        if e.verdict is Verdict.KEEP:
-            mark = "hand" if tried.by_hand else "keep"
-        elif e.verdict is Verdict.SUSPECT:
-            mark = "suspect"
-        elif e.metric is None:
-            mark = "failed"
-        yield Dot(e.id, e.metric, mark)
-
-
-def _steps(report: Report, last: int) -> tuple[Step, ...]:
-    reigns: list[tuple[float, float]] = []
-    x = 0.0
-    for champion, level in zip(report.champions, report.levels, strict=True):
-        x = max(x, float(champion.experiment_id or 0))
-        if level is not None and math.isfinite(level):
-            reigns.append((x, level))
-    ends = [start for start, _ in reigns[1:]] + [last + 0.5]
-    return tuple(Step(start, max(start, end), level) for (start, level), end in zip(reigns, ends, strict=True))
-
-
-def _names(report: Report) -> tuple[Name, ...]:
-    largest = sorted(report.kept, key=lambda k: -abs(k.experiment.shrunken or k.experiment.delta or 0.0))[:NAMES]
-    return tuple(
-        Name(k.experiment.id, k.experiment.metric, f"#{k.experiment.id} {one_line(k.experiment.title, 34)}")
-        for k in sorted(largest, key=lambda k: k.experiment.id)
-        if k.experiment.metric is not None
-    )
-
-
-def _window(dots: Sequence[Dot], steps: Sequence[Step], sigma: float, band: float) -> tuple[float, float]:
-    """What part of the metric is shown: the champions, and what lies near; the rest is marked at the edge."""
-    levels = [s.level for s in steps]
-    values = sorted(d.y for d in dots if d.y is not None and math.isfinite(d.y) and d.mark != "suspect")
-    if not levels and not values:
-        return 0.0, 1.0
-    if not levels:
-        levels = [values[len(values) // 2]]
-    low, high = min(levels), max(levels)
-    span = max(high - low, 4 * sigma, abs(high) * 1e-6, 1e-12)
-    near = [v for v in values if low - span <= v <= high + span] or levels
-    low, high = min(low - band, *near), max(high + band, *near)
-    pad = 0.06 * (high - low)
-    return low - pad, high + pad
+LEFT, RIGHT, TOP, BOTTOM = 76.0, 18.0, 30.0, 44.0
 
 
 # ---- as SVG --------------------------------------------------------------------------------------------------------
@@ -187,32 +59,25 @@ def svg(p: Picture) -> str:
         )
         parts.append(f'<path class="band" d="{band}"/>')
     if p.steps:
-        line = "".join(f"{'M' if not i else 'V'}{_first(i, s, x, y)}H{x(s.end):.1f}" for i, s in enumerate(p.steps))
-        parts.append(f'<path class="best" d="{line}"/>')
+        line = "".join(f"V{y(s.level):.1f}H{x(s.end):.1f}" for s in p.steps)
+        parts.append(f'<path class="best" d="M{x(p.steps[0].start):.1f} {y(p.steps[0].level):.1f}{line}"/>')
     parts += _marks(p, x, y)
     free = -math.inf
     for name in p.names:
         at = x(name.x)
-        if at - free < 15 or at > WIDTH - 170:
+        if at - free < 15:
             continue
-        free = at
+        free, back = at, at > WIDTH - 190
+        turn = 'rotate(32)" text-anchor="end' if back else "rotate(-32)"
         parts.append(
-            f'<text class="name" transform="translate({at + 3:.1f} {y(name.y) - 9:.1f}) rotate(-32)">'
+            f'<text class="name" transform="translate({at + (-3 if back else 3):.1f} {y(name.y) - 9:.1f}) {turn}">'
             f"{_safe(name.text)}</text>"
         )
     return "\n".join([*parts, "</svg>"])
 
 
-def _first(index: int, step: Step, x: object, y: object) -> str:
-    assert callable(x)
-    assert callable(y)
-    return f"{y(step.level):.1f}" if index else f"{x(step.start):.1f} {y(step.level):.1f}"
-
-
-def _marks(p: Picture, x: object, y: object) -> list[str]:
+def _marks(p: Picture, x: Scale, y: Scale) -> list[str]:
     """All dots of a kind as one path; those that fall on the same half pixel are one, so that 100,000 stay small."""
-    assert callable(x)
-    assert callable(y)
     shapes: dict[str, dict[tuple[float, float], None]] = {}
     for dot in p.dots:
         shape: str = dot.mark
@@ -224,7 +89,17 @@ def _marks(p: Picture, x: object, y: object) -> list[str]:
         else:
             at = y(dot.y)
         shapes.setdefault(shape, {})[round(x(dot.x) * 2) / 2, round(at * 2) / 2] = None
-    order = ("tried", "tried beyond", "failed", "suspect", "suspect beyond", "hand", "hand beyond", "keep", "keep beyond")
+    order = (
+        "tried",
+        "tried beyond",
+        "failed",
+        "suspect",
+        "suspect beyond",
+        "hand",
+        "hand beyond",
+        "keep",
+        "keep beyond",
+    )
     return [
         f'<path class="{shape}" d="{"".join(_glyph(shape, a, b) for a, b in shapes[shape])}"/>'
         for shape in order
@@ -243,32 +118,6 @@ def _glyph(shape: str, x: float, y: float) -> str:
     if shape == "hand":
         return f"M{x:g} {y - 6:g}l6 6-6 6-6-6z"
     return f"M{x:g} {y:g}h0"
-
-
-LEGEND: tuple[tuple[str, str], ...] = (
-    ("keep", "kept"),
-    ("hand", "kept by a human"),
-    ("tried", "not kept"),
-    ("suspect", "suspect"),
-    ("failed", "no metric (crashed, diverged, void)"),
-)
-
-
-def legend(p: Picture) -> list[tuple[str, str]]:
-    """What the marks mean: those that occur, as (mark, words)."""
-    there = {"failed" if d.y is None else d.mark for d in p.dots}
-    return [(mark, words) for mark, words in LEGEND if mark in there]
-
-
-def caption(p: Picture) -> str:
-    words = "Each experiment by its number; the line is the champion."
-    if p.band:
-        words += (
-            f" The band is the noise: 95 % of re-runs of the champion fall within ±{number(p.band, p.places)} "
-            f"(σ {number(p.sigma, p.places)})."
-        )
-    beyond = sum(d.y is not None and not p.low <= d.y <= p.high for d in p.dots)
-    return words + (f" {plural(beyond, 'result')} beyond the scale: arrowheads at the edge." if beyond else "")
 
 
 # ---- as PNG --------------------------------------------------------------------------------------------------------
@@ -290,32 +139,38 @@ def png(p: Picture, path: Path) -> None:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError as error:
-        raise LabError("progress.png needs matplotlib, which is not installed", hint="pip install matplotlib") from error
-    figure = Figure(figsize=(16, 8), dpi=100, layout="constrained")
+        raise LabError(
+            "progress.png needs matplotlib, which is not installed", hint="pip install matplotlib"
+        ) from error
+    figure = Figure(figsize=(16, 8), dpi=100)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for s in p.steps if p.band else ():
-        axes.fill_between([s.start, s.end], s.level - p.band, s.level + p.band, color="#3498db", alpha=0.12, linewidth=0)
+    axes = figure.add_axes((0.06, 0.08, 0.92, 0.86))
+    xs, levels = [x for s in p.steps for x in (s.start, s.end)], [s.level for s in p.steps for _ in (0, 1)]
+    if p.band:
+        low, high = [y - p.band for y in levels], [y + p.band for y in levels]
+        words = f"noise: 95 % of re-runs, σ {number(p.sigma, p.places)}"
+        axes.fill_between(xs, low, high, color="#3498db", alpha=0.12, linewidth=0, label=words)
     if p.steps:
-        xs = [x for s in p.steps for x in (s.start, s.end)]
-        axes.plot(xs, [s.level for s in p.steps for _ in (0, 1)], color="#1e8449", linewidth=2, label="champion")
+        axes.plot(xs, levels, color="#1e8449", linewidth=2, label="champion")
     for mark, words in legend(p):
         shape, size, colour = PNG[mark]
         mine = [d for d in p.dots if ("failed" if d.y is None else d.mark) == mark]
         ys = [p.low if d.y is None else min(max(d.y, p.low), p.high) for d in mine]
-        edge = {"edgecolors": "black", "linewidths": 0.5} if mark in ("keep", "hand", "suspect") else {}
-        axes.scatter([d.x for d in mine], ys, s=size, c=colour, marker=shape, label=words, zorder=4, clip_on=False, **edge)
+        filled = mark in ("keep", "hand", "suspect")
+        axes.scatter(
+            [d.x for d in mine], ys, s=size, c=colour, marker=shape, label=words, zorder=4, clip_on=False,
+            edgecolors="black" if filled else None, linewidths=0.5 if filled else 1.5,
+        )  # fmt: skip
     free = -math.inf
     for name in p.names:
         if name.x - free < (p.last + 1) / 60:
             continue
-        free = name.x
+        free, back = name.x, name.x > 0.85 * p.last
         axes.annotate(
-            name.text, (name.x, min(max(name.y, p.low), p.high)), textcoords="offset points", xytext=(6, 6),
-            rotation=30, fontsize=8, color="#1a7a3a", parse_math=False,
+            name.text, (name.x, min(max(name.y, p.low), p.high)), textcoords="offset points",
+            xytext=(-6 if back else 6, 6), rotation=-30 if back else 30, ha="right" if back else "left", va="bottom",
+            rotation_mode="default", fontsize=8, color="#1a7a3a", parse_math=False, in_layout=False,
         )  # fmt: skip
-    if p.band:
-        axes.fill_between([], [], color="#3498db", alpha=0.12, label=f"noise: 95 % of re-runs, σ {number(p.sigma, p.places)}")
     axes.set(xlim=(0, p.last + 1), ylim=(p.low, p.high))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("experiment")

@@ -30,8 +30,12 @@ def headline(report: Report) -> str:
     c, places = report.claim, digits(report)
     if c.baseline is None:
         return "Nothing has been measured yet"
-    if c.delta is None or c.champion is None:
-        return f"{report.metric} {number(c.baseline, places)}: no change has been kept"
+    if c.delta is None:
+        return (
+            f"{report.metric} {number(c.baseline, places)}: {'no gain is measured' if c.keeps else 'no change is kept'}"
+        )
+    if c.champion is None:
+        return f"{report.metric} {number(c.baseline, places)}, {signed(c.delta, places)} without what was kept by hand"
     return f"{report.metric} {number(c.baseline, places)} → {number(c.champion, places)}"
 
 
@@ -46,26 +50,20 @@ def summary(report: Report) -> list[str]:
     if c.delta is None:
         said.append(
             f"The unchanged code scores {number(c.baseline, digits(report))} ({plural(c.n_baseline, 'run')}). "
-            f"{plural(judged, 'experiment')} judged, none kept."
+            f"{plural(judged, 'experiment')} judged, {c.keeps or 'none'} kept."
         )
         return [*said, *_left_out(report)]
-    gain = gain_text(c.delta, c.low, c.high, c.n_champion)
-    if c.direct:
-        how = (
-            f"measured on runs of their own ({c.n_champion} of the champion, {c.n_baseline} of the baseline), none of "
-            f"which chose the champion"
+    runs = f"{plural(c.n_champion, 'run')} of the champion, {c.n_baseline} of the baseline"
+    said.append(
+        f"{gain_text(c.delta, c.low, c.high, c.n_champion)}: measured on {runs}, "
+        + (
+            "none of which chose it."
+            if c.direct
+            else "but the champion's are the ones it was kept by, so this is a little too good."
         )
-    else:
-        how = (
-            f"the sum of {plural(c.keeps, 'kept change')} as each was measured when it was kept; "
-            + ("" if c.by_hand else "the champion has no run of its own yet, so ")
-            + "this is probably too good"
-        )
-    said.append(f"{gain}: {how}.")
+    )
     if c.low is not None and c.high is not None and c.low <= 0 <= c.high:
         said.append("The interval contains zero: this lab has not shown a gain.")
-    if c.shrunken is not None:
-        said.append(f"Shrunken by how noisy each step was, expect {signed(c.shrunken, digits(report))}.")
     said.append(f"{plural(judged, 'experiment')} judged, {c.keeps} kept ({_share(c.keeps, judged)}).")
     doubtful = sum(k.now_noise is True for k in report.kept)
     if doubtful:
@@ -141,7 +139,7 @@ def agreement(a: Agreement) -> str:
     )  # fmt: skip
     words = f"{who} {passed}{f' ({a.edited} edited)' if a.edited else ''}"
     if a.judged:
-        words += f"; of {a.judged} judged, {a.kept} were kept ({_share(a.kept, a.judged)})"
+        words += f"; of {a.judged} judged {a.kept} {'was' if a.kept == 1 else 'were'} kept ({_share(a.kept, a.judged)})"
         rest = ", ".join(f"{n} {v}" for v, n in a.verdicts.most_common() if v is not Verdict.KEEP)
         words += f", {rest}" if rest else ""
     did = [
@@ -201,6 +199,7 @@ def cost_row(model: Model) -> list[str]:
 
 def cost_per_keep(cost: Cost) -> list[tuple[str, str]]:
     """What one kept change took; `–` where it is not known."""
+
     def each(total: float | None, places: int = 2) -> str:
         return number(total / cost.kept if total is not None and cost.kept else None, places)
 
@@ -225,7 +224,7 @@ def method(report: Report) -> list[str]:
         else "read from the output of the training script"
     )
     return [
-        f"A researcher proposes one patch at a time to {', '.join(target.editable)}; {lower} {report.metric} is better.",
+        f"A researcher proposes one patch at a time to {', '.join(target.editable)}, for a {lower} {report.metric}.",
         "Each patch is let through by a person or by the autonomy dial; a decision is bound to the exact patch.",
         "Every approved patch trains on a commit of its own for the same budget as the champion.",
         f"{report.metric} is {evaluator}.",
@@ -234,10 +233,10 @@ def method(report: Report) -> list[str]:
         "A patch is screened with one run. Not better than the champion: discarded. That score is in no estimate.",
         f"Better: confirmed on fresh seeds, two to {judging.max_confirmations} of them, same-seed pairs where they are "
         "quieter.",
-        f"Kept when the confirmed gain exceeds z·σ·√(1/n + 1/n champion), z = {judging.z:g}, read as an error rate with "
-        "Student's t; its own spread is held against it too.",
-        "Better by more than 5 % or 8σ is suspect, not kept. A champion is never measured on the seeds it was chosen by.",
-        "Δ is candidate minus champion with its 95 % interval; the shrunken estimate draws it to zero by how noisy it is.",
+        f"Kept when the confirmed gain exceeds z·σ·√(1/n + 1/n champion), z = {judging.z:g}, read as an error rate "
+        "with Student's t; its own spread is held against it too.",
+        "Better by more than 5 % or 8σ is suspect, not kept. A champion is not measured on the seeds it was chosen by.",
+        "Δ is candidate minus champion with its 95 % interval; the shrunken estimate draws it to zero by its noise.",
     ]
 
 

@@ -222,6 +222,10 @@ class Reader:
         row = self._first("SELECT added, removed FROM patches WHERE sha256 = ?", sha256)
         return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
+    def patch_sizes(self) -> dict[str, tuple[int, int]]:
+        """sha256 -> lines added and removed, of every patch."""
+        return {str(s): (int(a), int(r)) for s, a, r in self._all("SELECT sha256, added, removed FROM patches")}
+
     def patches(self) -> Iterable[tuple[str, str]]:
         """Every (sha256, body); for `verify`."""
         yield from self._all("SELECT sha256, body FROM patches")
@@ -264,6 +268,13 @@ class Reader:
             device_class,
         )
         return [Measurement(*row) for row in rows]
+
+    def effects(self) -> list[tuple[float, float, float]]:
+        """(delta, low, high) of every experiment that was confirmed on fresh seeds."""
+        return self._all(
+            "SELECT delta, delta_low, delta_high FROM experiments "
+            "WHERE verdict IS NOT NULL AND confirmations > 0 AND delta_low IS NOT NULL AND delta_high IS NOT NULL"
+        )
 
     def parents(self) -> dict[int, str]:
         """Experiment id -> the commit it was measured against, for those that were trained."""
@@ -353,6 +364,23 @@ class Reader:
 
     def last_seq(self) -> int:
         return int(self._one("SELECT coalesce(max(seq), 0) FROM events")[0])
+
+    def usage_by_model(self) -> list[tuple[Any, ...]]:
+        """For each model: calls, input, output, cache read, cache write, seconds, cost, calls without a price."""
+        return self._all(
+            "SELECT model, count(*), sum(input), sum(output), sum(cache_read), sum(cache_write), sum(seconds), "
+            "sum(cost), sum(cost IS NULL) FROM usage GROUP BY model ORDER BY model"
+        )
+
+    def cost_per_keep(self) -> tuple[int, float | None, int | None, float | None]:
+        """(kept, cost, tokens, device hours) of the whole lab."""
+        kept, cost, tokens, hours = self._one("SELECT kept, cost, tokens, device_hours FROM cost_per_keep")
+        return int(kept), cost, tokens, hours
+
+    def span(self) -> tuple[float | None, float | None]:
+        """When the first and the last thing happened."""
+        first, last = self._one("SELECT min(at), max(at) FROM events")
+        return first, last
 
     def events_missing(self) -> int:
         """Sequence numbers of the journal that were given out and are gone; they are never reused."""

@@ -52,4 +52,4 @@ def gain_text(delta: float, low: float | None, high: float | None, n: int) -> st
     digits = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 6
     style = f"+.{digits}f" if digits < 10 else "+.3g"
     text = f"Δ {delta:{style}} (95 % {low:{style}} to {high:{style}}, {runs})"
-    return f"{text}, within noise" if low <= 0 <= high else text
+    return f"{text}, 0 is inside" if low <= 0 <= high else text

@@ -506,7 +506,7 @@ def test_drift_needs_two_finite_runs_and_a_noise() -> None:
 
 def test_a_gain_is_never_shown_without_its_interval() -> None:
     assert gain_text(-0.0036, -0.006, -0.0012, 3) == "Δ -0.0036 (95 % -0.0060 to -0.0012, n=3)"
-    assert gain_text(-0.0036, -0.02, 0.0128, 4) == "Δ -0.004 (95 % -0.020 to +0.013, n=4), within noise"
+    assert gain_text(-0.0036, -0.02, 0.0128, 4) == "Δ -0.004 (95 % -0.020 to +0.013, n=4), 0 is inside"
     assert gain_text(0.01, None, None, 0) == "Δ +0.01 (noise not measured, screening run only)"
     assert gain_text(-3e-12, -4e-12, -2e-12, 2) == "Δ -3e-12 (95 % -4e-12 to -2e-12, n=2)"
     assert gain_text(-0.5, -0.5, -0.5, 4) == "Δ -0.500000 (95 % -0.500000 to -0.500000, n=4)"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LEVELS = {
     Autonomy.MANUAL: "every patch waits for you",
     Autonomy.GUARDED: "short patches without a finding run by themselves; the others wait for you",
-    Autonomy.FULL: "every patch that applies runs; nothing waits for you",
+    Autonomy.FULL: "every valid patch runs by itself, unless a guard calls something in it a danger",
 }
 
 
