@@ -13,7 +13,8 @@ import pytest
 from core.lab import Lab
 from core.store import Reader
 from tests.toy import toy_lab
-from tui.cli import EXIT_NOT_AS_WANTED, EXIT_REFUSED, EXIT_WRONG, commands, run
+from tui.cli import commands, run
+from tui.commands.frame import EXIT_NOT_AS_WANTED, EXIT_REFUSED, EXIT_WRONG
 
 
 @pytest.fixture

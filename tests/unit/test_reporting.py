@@ -22,7 +22,8 @@ from core.reporting.provenance import shown_config
 from core.reporting.words import headline, summary
 from core.text import invisible
 from tests.unit.report_lab import HOSTILE, KIND, Session, record
-from tui.cli import EXIT_WRONG, run
+from tui.cli import run
+from tui.commands.frame import EXIT_WRONG
 
 HELPS, HARMS = -0.012, 0.012
 

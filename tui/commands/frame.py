@@ -1,0 +1,66 @@
+"""What every command shares: arguments, output, exit codes, and how it asks the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.engine.start import start_detached
+from core.errors import LabError
+from core.lab import Lab, find
+from core.models import Experiment
+from core.requests import Request, ask
+from core.store import Reader
+from core.text import clean
+
+EXIT_NOT_AS_WANTED, EXIT_WRONG, EXIT_REFUSED, EXIT_NO_ENGINE = 1, 2, 3, 4
+
+lab_argument = click.argument("lab", type=click.Path(path_type=Path))
+id_argument = click.argument("experiment_id", metavar="ID")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def narrate(words: str) -> None:
+    if words:
+        click.echo(clean(words), err=True)
+
+
+def print_data(body: Any, as_json: bool, lines: Sequence[str]) -> None:
+    if as_json:
+        click.echo(json.dumps(body, ensure_ascii=True, indent=2, default=str))
+        return
+    for line in lines:
+        click.echo(clean(line))
+
+
+def existing(reader: Reader, experiment_id: str) -> Experiment:
+    digits = experiment_id.removeprefix("#")
+    experiment = reader.experiment(int(digits)) if digits.isascii() and digits.isdigit() and len(digits) < 18 else None
+    if experiment is None:
+        raise LabError(f"there is no experiment {experiment_id!r}", hint="autoresearch-tui list LAB shows them")
+    return experiment
+
+
+def waiting(lab: Path, experiment_id: str) -> tuple[Lab, Experiment]:
+    found = find(lab)
+    return found, existing(Reader(found.database), experiment_id)
+
+
+def send(lab: Lab, request: Request, *, start: bool) -> dict[str, Any]:
+    """Ask the engine; `start` brings one up where none runs."""
+    if start:
+        start_detached(lab)
+    return asyncio.run(ask(lab.socket, request))
+
+
+def who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "human"

@@ -1,0 +1,98 @@
+"""Commands that set something to work: open, init, run, stop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from core.engine.start import answers, start_detached
+from core.lab import Lab, create, find
+from core.models import Autonomy
+from core.requests import (
+    StopEngine,
+)
+from core.store import Reader
+from tui.commands.frame import (
+    lab_argument,
+    narrate,
+    send,
+    who,
+)
+
+DEFAULT_LAB = Path("lab")
+
+
+@click.command(name="open")
+@click.argument("lab", type=click.Path(path_type=Path), required=False)
+@click.option("--read-only", is_flag=True, help="Look, but decide nothing and start no engine.")
+def open_(lab: Path | None, read_only: bool) -> None:
+    """Open a lab's screen; makes ./lab when there is none, starts its engine when none runs."""
+    path = lab or DEFAULT_LAB
+    opened = Lab(Path(os.path.abspath(path)))
+    if not opened.exists():
+        if read_only:
+            find(path)
+        opened = make(path, profile="auto", corpus="stdlib")
+    opened.load_config()  # a mistake in it is said here, in words, before the screen opens
+    if not read_only:
+        start_detached(opened)
+    from tui.app import open_screen
+
+    narrate(open_screen(opened, read_only=read_only, start_engine=lambda: start_detached(opened)))
+
+
+@click.command()
+@lab_argument
+@click.option("--profile", default="auto", show_default=True, help="cpu, gpu-8g, gpu-24g, h100; auto: what fits.")
+@click.option("--corpus", default="stdlib", show_default=True, help="stdlib, a directory of text or of parquet shards.")
+def init(lab: Path, profile: str, corpus: str) -> None:
+    """Make a lab."""
+    made = make(lab, profile=profile, corpus=corpus)
+    narrate(f"open it: autoresearch-tui {made.root}")
+
+
+@click.command(name="run")
+@lab_argument
+@click.option("--autonomy", type=click.Choice([str(a) for a in Autonomy]), help="Turn the dial first.")
+@click.option("--experiments", type=click.IntRange(min=1), help="End with 0 after this many verdicts.")
+def run_(lab: Path, autonomy: str | None, experiments: int | None) -> None:
+    """Run the engine in the foreground."""
+    from core.engine.engine import work
+
+    level = Autonomy(autonomy) if autonomy else None
+    code = work(find(lab), experiments=experiments, autonomy=level, echo=True)
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+@click.command()
+@lab_argument
+@click.option("--keep-run", is_flag=True, help="Leave a live run going; the next engine takes it over.")
+def stop(lab: Path, keep_run: bool) -> None:
+    """End the engine, after saying what that stops."""
+    found = find(lab)
+    if not answers(found):
+        narrate("no engine runs for this lab")
+        return
+    for live in Reader(found.database).live_runs():
+        what = f"run {live.id} ({live.purpose}{'' if live.experiment_id is None else f' of #{live.experiment_id}'})"
+        end = "goes on and is taken over" if keep_run else "stops and is made again"
+        narrate(f"{what}, {live.progress:.0%} done, {end} by the next engine")
+    send(found, StopEngine(runs=not keep_run, actor=who()), start=False)
+    narrate("the engine is ending; every decision is on disk")
+
+
+def make(path: Path, *, profile: str, corpus: str) -> Lab:
+    """A new lab with the profile that fits the machine."""
+    from core.runs import devices
+
+    if profile == "auto":
+        profile = devices.profile_for(devices.find([]))
+    lab = create(path, profile=profile, corpus=corpus)
+    narrate(f"made the lab {lab.root} (profile {profile}, corpus {corpus})")
+    return lab
+
+
+COMMANDS = (open_, init, run_, stop)
