@@ -156,6 +156,35 @@ class SandboxSection(Section):
     """directories beside Python and the prepared data that training code may read: a target's own data"""
 
 
+class Notify(Section):
+    """How you are called while you look elsewhere. Off until you ask: nothing rings or pops up by surprise over SSH."""
+
+    bell: bool = False
+    """the terminal's bell"""
+    desktop: Literal["", "osc9", "osc777"] = ""
+    """a desktop notification by your own terminal, over SSH too: osc9 (iTerm2, WezTerm, kitty), osc777 (urxvt, foot)"""
+    command: list[str] = []
+    """a program and its arguments, started without a shell; {title} and {body} are filled in"""
+    quiet: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?$")
+    """hours of the day that nothing is sent in, said together afterwards: 22:00-07:00"""
+
+
+class Screen(Section):
+    """How the screen looks and calls. The engine reads nothing of it."""
+
+    theme: str = ""
+    """textual-dark, textual-light, nord, …; ansi-dark and ansi-light take your terminal's own 16 colours"""
+    symbols: Literal["braille", "block", "ascii"] = "braille"
+    """what curves and gauges are drawn with; ascii: the whole screen, as far as its own signs go"""
+    slow: bool | Literal["auto"] = "auto"
+    """half as many repaints; auto: where the screen runs over SSH"""
+    tour: bool = True
+    """five steps at the first opening ever"""
+    keymap: dict[str, str] = {}
+    """the name of an action -> its keys, separated by commas; `python -m tui.actions --ids` lists the names"""
+    notify: Notify = Notify()
+
+
 class Config(Section):
     """A lab's whole configuration."""
 
@@ -165,6 +194,7 @@ class Config(Section):
     judging: Judging = Judging()
     runs: Runs = Runs()
     sandbox: SandboxSection = SandboxSection()
+    screen: Screen = Screen()
 
 
 def load(path: Path) -> Config:
@@ -244,6 +274,19 @@ corpus = {corpus}         # stdlib, a directory of text files, a directory of pa
 [runs]
 # wall_clock_factor = 4    # a run may take this many times the champion's time
 # min_free_gigabytes = 1
+
+[screen]                   # this one is read when the screen opens
+# theme = ""               # textual-dark, textual-light, nord, …; ansi-dark, ansi-light: your terminal's 16 colours
+# symbols = "braille"      # block, ascii
+# slow = "auto"            # half as many repaints; auto: over SSH
+
+[screen.keymap]            # the name of an action = "its,keys": approve = "f5"
+
+[screen.notify]            # when a review starts waiting, a run is kept, crashed or suspect, the lab pauses itself
+# bell = false
+# desktop = ""             # osc9, osc777: by your own terminal
+# command = []             # ["notify-send", "{{title}}", "{{body}}"]
+# quiet = ""               # 22:00-07:00
 """
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from core import config as configuration
 from core import secrets
 from core.engine.auditing import Auditing
 from core.engine.bench import Bench, log
@@ -48,6 +49,7 @@ from core.requests import (
 from core.researchers.base import Researcher
 from core.runs import devices, sandbox
 from core.runs.local import LocalExecutor
+from core.secrets import Secret
 from core.store import Writer
 from core.workspace import Workspace
 
@@ -337,19 +339,25 @@ def make_bench(lab: Lab) -> Bench:
     return bench
 
 
-def make_researcher(bench: Bench) -> Researcher:
-    """Who proposes in this lab. Takes the key out of the environment, whoever it is."""
+def take_key(settings: configuration.Researcher) -> Secret | None:
+    """The key, out of the environment before any child is started.
+
+    A file that was meant to hold it and cannot be used is a `Secret` with nothing in it: Claude says what is wrong.
+    """
+    try:
+        return secrets.take(settings.key_file)
+    except ConfigError as error:
+        log.warning("%s", error)
+        return Secret("", settings.key_file or str(secrets.default_file()))
+
+
+def make_researcher(bench: Bench, secret: Secret | None) -> Researcher:
+    """Who proposes in this lab."""
     from core.researchers.offline import OfflineResearcher
 
     settings = bench.config.researcher
-    secret, unusable = None, ""
-    try:
-        secret = secrets.take(settings.key_file)
-    except ConfigError as error:  # a key was meant to be there: Claude says what is wrong with it
-        unusable = str(error)
-        log.warning("%s", unusable)
-    offline = settings.kind == "offline" or (settings.kind == "auto" and secret is None and not unusable)
-    missing = settings.kind != "offline" and secret is None
+    offline = settings.kind == "offline" or (settings.kind == "auto" and secret is None)
+    missing = settings.kind != "offline" and (secret is None or not secret.value)
     kind = "offline" if offline else "claude"
     bench.store.set("researcher", {"kind": kind, "state": "idle", "detail": "", "key_missing": missing})
     if offline:
@@ -367,9 +375,10 @@ def work(lab: Lab, *, experiments: int | None = None, autonomy: Autonomy | None 
     sandbox.kept_from_others()
     with locked(lab):
         logging_to(lab.log, echo=echo)
+        secret = take_key(lab.load_config().researcher)
         bench = make_bench(lab)
         try:
-            engine = Engine(bench, make_researcher(bench), experiments=experiments)
+            engine = Engine(bench, make_researcher(bench, secret), experiments=experiments)
             if autonomy is not None:
                 engine.handle(SetAutonomy(autonomy, actor="command line"))
             return asyncio.run(engine.run())

@@ -32,6 +32,7 @@ class Proposing:
         self._failures = 0
         self._last_error = ""
         self._not_before = 0.0
+        self._notes_not_before = 0.0
         self._dry_at: tuple[int, ...] | None = None
 
     @property
@@ -51,7 +52,7 @@ class Proposing:
         if self.busy or time.monotonic() < self._not_before:
             return
         self._drop_stale()
-        revision = self._revision()
+        revision = self._revision() if time.monotonic() >= self._notes_not_before else None
         if revision is None and (self._enough() or self.dry):
             if not self.dry:
                 self._say("idle", "")
@@ -163,7 +164,10 @@ class Proposing:
         wait = min(PATIENCE, 2.0**self._failures)
         if away is not None and away.wait is not None:
             wait = away.wait
-        self._not_before = time.monotonic() + wait
+        if away is not None and away.others:
+            self._notes_not_before = time.monotonic() + wait
+        else:
+            self._not_before = time.monotonic() + wait
         words = f"{error.message}; trying again in {duration(wait)}" + (f"\n{error.hint}" if error.hint else "")
         self._say(away.state if away else "error", words)
         if error.message != self._last_error:  # an outage of a night is one event, not a hundred

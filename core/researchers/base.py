@@ -52,12 +52,16 @@ Say = Callable[[str], None]
 class Unavailable(ResearcherError):
     """The researcher cannot be asked now (no key, a cap, an outage); the same question stands and is asked later."""
 
-    def __init__(self, message: str, *, hint: str = "", wait: float | None = None, state: str = "error") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", wait: float | None = None, state: str = "error", others: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.wait = wait
         """seconds until asking again makes sense, where that is known"""
         self.state = state
         """`error`, or `waiting` where nothing is wrong"""
+        self.others = others
+        """only this question has to wait: another one can be answered now"""
 
 
 class Researcher(Protocol):

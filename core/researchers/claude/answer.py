@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.researchers.claude.budget import Usage
+from core.researchers.claude.words import valid
 
 SIZE_LIMIT = 1_000_000
 """characters of an answer that are still read"""
@@ -136,11 +137,11 @@ class Incoming:
                     calls.append(call)
                     content.append({**block.start, "input": call.input})
                 case "thinking":
-                    whole = {"thinking": str(block.start.get("thinking", "")) + text}
+                    whole = {"thinking": valid(str(block.start.get("thinking", "")) + text)}
                     signature = block.signature or block.start.get("signature", "")
                     content.append({**block.start, **whole, "signature": signature})
                 case "text":
-                    if text := str(block.start.get("text", "")) + text:
+                    if text := valid(str(block.start.get("text", "")) + text):
                         content.append({"type": "text", "text": text})
                 case "":
                     pass  # a delta without a beginning: nothing to send back
@@ -161,6 +162,8 @@ def read_call(start: dict[str, Any], text: str) -> Call:
         return Call(call_id, name, {}, f"The input is not valid JSON ({str(error)[:200]}).")
     if not isinstance(value, dict):
         return Call(call_id, name, {}, "The input must be a JSON object.")
+    if re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):  # it cannot be stored, nor sent back
+        return Call(call_id, name, {}, "The input holds half a character (a lone surrogate).")
     return Call(call_id, name, value)
 
 

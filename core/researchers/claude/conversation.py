@@ -18,7 +18,7 @@ from core.researchers.claude import draft
 from core.researchers.claude.answer import Answer, Call
 from core.researchers.claude.budget import Usage, cost, over
 from core.researchers.claude.desk import Desk, Wrong
-from core.researchers.claude.endpoint import Endpoint
+from core.researchers.claude.endpoint import Endpoint, Journal
 from core.researchers.claude.forms import FORMS, Propose, ReadExperiment, ReadFile, mistakes
 from core.researchers.claude.question import Question
 from core.researchers.claude.repeats import Vetoed
@@ -56,6 +56,7 @@ class Conversation:
         settings: config.Researcher,
         record: Record,
         may_ask: MayAsk,
+        journal: Journal,
     ) -> None:
         self.endpoint = endpoint
         self.desk = desk
@@ -66,6 +67,7 @@ class Conversation:
         self.settings = settings
         self.record = record
         self.may_ask = may_ask
+        self.journal = journal
         self.messages: list[dict[str, Any]] = []
         self.first_prompt = 0
         """tokens of the first prompt, as the endpoint counted them"""
@@ -105,7 +107,7 @@ class Conversation:
     async def _take(self, answer: Answer) -> Proposal | None:
         """Use the tools an answer asks for and add what they say; the proposal, if there is one."""
         if answer.stop == "max_tokens":
-            self._wrong.append(f"its answer was cut off at {self.settings.answer_tokens:,} tokens")
+            self._note_wrong(f"its answer was cut off at {self.settings.answer_tokens:,} tokens")
             self._say_to_model([{"type": "text", "text": CUT}])
             return None
         results: list[dict[str, Any]] = []
@@ -118,8 +120,7 @@ class Conversation:
                 try:
                     return self._propose(call)
                 except draft.Mend as error:
-                    self._wrong.append(str(error))
-                    self.voice.tell(f"has to mend its proposal: {one_line(str(error), 120)}")
+                    self._note_wrong(str(error))
                     left = TRIES - len(self._wrong)
                     tries = f"\n{left} more tries." if left else ""
                     results.append(_result(call, f"{error}{tries}", wrong=True))
@@ -130,10 +131,16 @@ class Conversation:
         if answer.content:
             self.messages.append({"role": "assistant", "content": answer.content})
         if not answer.calls:
-            self._wrong.append("it answered in words and proposed nothing")
+            self._note_wrong("it answered in words and proposed nothing")
             results.append({"type": "text", "text": NUDGE})
         self._say_to_model(results)
         return None
+
+    def _note_wrong(self, words: str) -> None:
+        """One try is used up; the screen and the journal say why."""
+        self._wrong.append(words)
+        self.journal("researcher_mends", problem=one_line(words, 500), tries=len(self._wrong))
+        self.voice.tell(f"tries again: {one_line(words, 120)}")
 
     def _propose(self, call: Call) -> Proposal:
         if call.problem:

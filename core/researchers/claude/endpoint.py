@@ -45,6 +45,8 @@ TRAINING_GOES_ON = "What is approved goes on training."
 
 Watch = Callable[[Incoming], None]
 """is shown the answer while it arrives"""
+Journal = Callable[..., object]
+"""appends an event: its kind, and what there is to say"""
 Paid = Callable[[Usage, float], None]
 """is told what a call used, and its seconds, whether it worked or not"""
 
@@ -65,9 +67,12 @@ class PromptTooLong(Exception):
 class Endpoint:
     """A client for the length of one question."""
 
-    def __init__(self, settings: config.Researcher, secret: Secret, *, pauses: Sequence[float] = PAUSES) -> None:
+    def __init__(
+        self, settings: config.Researcher, secret: Secret, *, journal: Journal, pauses: Sequence[float] = PAUSES
+    ) -> None:
         self.settings = settings
         self.secret = secret
+        self.journal = journal
         self.pauses = pauses
         self._client: AsyncAnthropic | None = None
 
@@ -97,6 +102,7 @@ class Endpoint:
                 if pause is None or wait is None or wait > LONGEST_PAUSE:
                     tries = f" ({number} tries)" if number > 1 else ""
                     raise Unavailable(f"{error.words}{tries}", hint=TRAINING_GOES_ON, wait=error.retry_after) from error
+                self.journal("researcher_retries", error=error.words, wait=wait)
                 say(f"{error.words}; try {number + 1} in {duration(wait)}")
                 await asyncio.sleep(wait)
         raise AssertionError("the last round returns or raises")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from core.errors import ResearcherError
 from core.models import Proposal
 from core.researchers.base import Researcher, Say, Situation, Unavailable
 
@@ -14,7 +15,7 @@ LOOK_AGAIN = 120.0
 
 
 class FallbackResearcher:
-    """Asks the first; while that is unavailable, the second, and says so. A human's words wait for the first."""
+    """Asks the first; where that fails, the second for a while, and says so. A human's words wait for the first."""
 
     def __init__(
         self,
@@ -43,11 +44,14 @@ class FallbackResearcher:
         if self._why is None or self.clock() >= self._away_until:
             try:
                 proposal = await self.first.propose(situation, say)
-            except Unavailable as error:
+            except ResearcherError as error:
+                if situation.revision is not None and not isinstance(error, Unavailable):
+                    raise  # about this note: it goes back to the human
                 if self._why is None or self._why.message != error.message:
                     self.journal("researcher_away", error=error.message, hint=error.hint, instead=self.second.name)
-                self._why = error
-                self._away_until = self.clock() + (LOOK_AGAIN if error.wait is None else error.wait)
+                away = error if isinstance(error, Unavailable) else Unavailable(error.message, hint=error.hint)
+                self._why = away
+                self._away_until = self.clock() + (LOOK_AGAIN if away.wait is None else away.wait)
             else:
                 if self._why is not None:
                     self.journal("researcher_back")
@@ -55,7 +59,7 @@ class FallbackResearcher:
                 return proposal
         away = self._why
         if situation.revision is not None:  # written for the first: another would not follow the same thought
-            raise Unavailable(away.message, hint=away.hint, wait=self._left(), state=away.state) from away
+            raise Unavailable(away.message, hint=away.hint, wait=self._left(), state=away.state, others=True) from away
         say(f"{away.message}: the {self.second.name} researcher proposes meanwhile")
         proposal = await self.second.propose(situation, lambda words: say(f"instead of {self.first.name}: {words}"))
         if proposal is None:

@@ -20,6 +20,8 @@ CHUNK = 25
 STEP = 4 * CHUNK
 """the cut between summarised and whole moves by so many experiments"""
 REASON = 160
+HEADS = 200
+"""tokens that headings take"""
 DIGITS = 5
 """behind the point: real gains in val_bpb begin at the fourth"""
 
@@ -58,7 +60,8 @@ def outcome(experiment: Experiment, reviews: Sequence[Review] = ()) -> str:
         case State.INVALID:
             return f"invalid: {one_line(experiment.problem, REASON)}"
         case State.JUDGED:
-            verdict = str(experiment.verdict)
+            by_hand = f" (by {one_line(experiment.overridden_by, 20)})" if experiment.overridden_by else ""
+            verdict = f"{experiment.verdict}{by_hand}"
             if experiment.delta is None:
                 return f"{verdict}: {one_line(experiment.verdict_reason, REASON)}"
             runs = f" n={experiment.confirmations}" if experiment.confirmations else ""
@@ -78,23 +81,39 @@ def history(
 ) -> History:
     """The settled experiments in at most about so many tokens: the newest whole, older ones summarised."""
     done = settled(experiments)
-    lines = [line(e, reviews.get(e.id, ())) for e in done]
-    cut = _cut([estimate(text) for text in lines], tokens)
+    lines = _newest(done, reviews, tokens)
+    cut = _cut(len(done), lines, tokens)
     older = summary(done[:cut], direction) if cut else ""
-    rest = lines[cut:]
-    whole = len(rest) - len(rest) % CHUNK
-    chunks = tuple("\n".join(rest[at : at + CHUNK]) for at in range(0, whole, CHUNK))
-    return History(older, chunks, "\n".join(rest[whole:]))
+    if older:  # it takes room, too
+        first, cut = cut, _cut(len(done), lines, tokens - estimate(older) - HEADS)
+        older = older if cut == first else summary(done[:cut], direction)
+    shown = lines[: len(done) - cut][::-1]
+    whole = len(shown) - len(shown) % CHUNK
+    chunks = tuple("\n".join(shown[at : at + CHUNK]) for at in range(0, whole, CHUNK))
+    return History(older, chunks, "\n".join(shown[whole:]))
 
 
-def _cut(sizes: Sequence[int], tokens: int) -> int:
-    """How many of the oldest lines are summarised: the fewest whole steps that make the rest fit."""
-    left = sum(sizes)
-    cut = 0
-    while left > tokens and cut < len(sizes):
-        left -= sum(sizes[cut : cut + STEP])
-        cut += STEP
-    return min(cut, len(sizes))
+def _newest(done: Sequence[Experiment], reviews: Mapping[int, Sequence[Review]], tokens: int) -> list[str]:
+    """The lines of the newest experiments, newest first, as many as could fit."""
+    lines: list[str] = []
+    left = tokens
+    for experiment in reversed(done):
+        lines.append(line(experiment, reviews.get(experiment.id, ())))
+        left -= estimate(lines[-1])
+        if left < 0:
+            break
+    return lines
+
+
+def _cut(count: int, lines: Sequence[str], tokens: int) -> int:
+    """How many of the oldest are summarised so that the rest fits: a whole number of steps, so that it moves rarely."""
+    fit, left = 0, tokens
+    for text in lines:
+        left -= estimate(text)
+        if left < 0:
+            break
+        fit += 1
+    return min(-(-(count - fit) // STEP) * STEP, count)
 
 
 def summary(older: Sequence[Experiment], direction: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.researchers.base import Situation
 from core.researchers.claude.asking import Facts, news, request
-from core.researchers.claude.history import history, lineage
+from core.researchers.claude.history import HEADS, history, lineage
 from core.researchers.claude.question import Question
 from core.researchers.claude.rules import BRIEF, RULES
 from core.researchers.claude.words import estimate, fenced, shortened
@@ -41,7 +41,7 @@ def build(situation: Situation, facts: Facts, asked: Question, *, tokens: int, c
     told = news(situation, facts, asked, int(NEWS_SHARE * tokens))
     words = request(situation, facts, asked)
     fixed = [rules, brief, *files, kept, told, words]
-    left = tokens - sum(estimate(text) for text in fixed)
+    left = tokens - HEADS - sum(estimate(text) for text in fixed)
     past = history(situation.history, situation.reviews, situation.direction, max(0, left))
     blocks: list[dict[str, Any]] = [_text(text) for text in files]
     blocks.append(_text(f"# Kept so far, oldest first\n{kept or 'Nothing yet: the champion is the first version.'}"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import quote
 
@@ -51,30 +52,37 @@ def select(database: Path, sql: str, *, rows: int = ROWS, seconds: float = SECON
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 4_000_000)
         db.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200)
         db.set_progress_handler(lambda: int(time.monotonic() > deadline), 1_000)
-        db.set_authorizer(_authorize)
+        names = {str(row[0]) for row in db.execute("SELECT name FROM sqlite_master")}
+        db.set_authorizer(_authorizer(names | {"sqlite_master", "sqlite_schema", "sqlite_sequence"}))
         cursor = db.execute(sql)
         found = cursor.fetchmany(rows + 1)
-        names = [str(column[0]) for column in cursor.description or ()]
+        columns = [str(column[0]) for column in cursor.description or ()]
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
         raise QueryError(_words(error, seconds)) from error
     finally:
         db.set_authorizer(None)
         db.close()
-    lines = ["\t".join(names), *("\t".join(_cell(value) for value in row) for row in found[:rows])]
+    lines = ["\t".join(columns), *("\t".join(_cell(value) for value in row) for row in found[:rows])]
     more = [f"(more than {rows} rows: the rest is left out)"] if len(found) > rows else []
     return "\n".join([*lines, *more] if found else ["no rows"])
 
 
-def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _by: str | None) -> int:
-    if action in ALLOWED:
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_READ and (first, second) in HIDDEN:
-        return sqlite3.SQLITE_IGNORE
-    if action == sqlite3.SQLITE_READ:
-        return sqlite3.SQLITE_OK if first in TABLES else sqlite3.SQLITE_DENY
-    if action == sqlite3.SQLITE_FUNCTION:
-        return sqlite3.SQLITE_DENY if str(second).lower() in FORBIDDEN else sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
+def _authorizer(others: Collection[str]) -> Callable[[int, str | None, str | None, str | None, str | None], int]:
+    """Lets a statement read the listed tables, and what it defines itself; `others` are the lab's own other tables."""
+
+    def authorize(action: int, first: str | None, second: str | None, database: str | None, _by: str | None) -> int:
+        if action in ALLOWED:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_READ and (first, second) in HIDDEN:
+            return sqlite3.SQLITE_IGNORE
+        if action == sqlite3.SQLITE_READ:
+            defined_here = not database and first not in others
+            return sqlite3.SQLITE_OK if first in TABLES or defined_here else sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_FUNCTION:
+            return sqlite3.SQLITE_DENY if str(second).lower() in FORBIDDEN else sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+    return authorize
 
 
 def _words(error: Exception, seconds: float) -> str:

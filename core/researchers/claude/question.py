@@ -128,8 +128,11 @@ def near_misses(history: Sequence[Experiment], direction: str) -> list[Experimen
 
 def by_category(history: Sequence[Experiment]) -> Mapping[str, list[Experiment]]:
     """Experiments that were not invalid, by category."""
-    found: dict[str, list[Experiment]] = {}
+    raw: dict[str, list[Experiment]] = {}
     for experiment in history:
         if experiment.state is not State.INVALID:
-            found.setdefault(one_line(experiment.category, 30) or "other", []).append(experiment)
+            raw.setdefault(experiment.category, []).append(experiment)
+    found: dict[str, list[Experiment]] = {}
+    for category, mine in raw.items():
+        found.setdefault(one_line(category, 30) or "other", []).extend(mine)
     return found

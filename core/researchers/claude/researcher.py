@@ -77,18 +77,20 @@ class ClaudeResearcher:
             desk = Desk(self.lab, reader, situation, self.frozen, self._remember)
             facts = read_facts(reader, desk, situation, asked, self.judging.z)
             vetoed = list(vetoed_ideas(situation.history, situation.reviews, reader.patch))
-            async with Endpoint(self.settings, secret, pauses=self.pauses) as endpoint:
+            async with Endpoint(self.settings, secret, journal=self.store.event, pauses=self.pauses) as endpoint:
                 budget = float(self.settings.prompt_tokens)
                 for smaller in (1.0, 0.5, 0.25):
                     prompt, request = await self._fitting(situation, facts, asked, budget * smaller, endpoint)
                     conversation = Conversation(
                         endpoint, desk, Voice(say), situation, asked,
                         vetoed=vetoed, settings=self.settings, record=self._record, may_ask=self._may_ask,
+                        journal=self.store.event,
                     )  # fmt: skip
                     try:
                         proposal = await conversation.answer(request)
                     except PromptTooLong as error:
                         say("the prompt is too long for this model: summarising more")
+                        self.store.event("researcher_retries", error=f"the prompt is too long: {error}", wait=0)
                         complaint = str(error)
                     else:
                         self._learn(prompt, request, conversation.first_prompt)
@@ -104,7 +106,7 @@ class ClaudeResearcher:
     ) -> tuple[Prompt, dict[str, Any]]:
         """A prompt inside the budget: by our estimate, and by the endpoint's count where that comes near it."""
         prompt, request = self._request(situation, facts, asked, budget)
-        if self._ratio is not None or prompt.tokens <= SURE * budget:
+        if self._ratio is not None or self._estimated(prompt, request) <= SURE * budget:
             return prompt, request
         counted = await endpoint.count(request)
         if counted is not None and counted > budget:
