@@ -32,7 +32,21 @@ def status(lab: Lab, reader: Reader, *, engine: bool) -> dict[str, Any]:
         "counts": {str(state): n for state, n in counts.items()},
         "verdicts": {str(verdict): n for verdict, n in reader.verdict_counts().items()},
         "noise": reader.setting("noise", {}),
+        "usage": usage(reader),
         "devices": reader.setting("devices", []),
+    }
+
+
+def usage(reader: Reader) -> dict[str, Any]:
+    """What the model cost so far; money is None where no prices are set."""
+    kept, cost, tokens, hours = reader.cost_per_keep()
+    tried = sum(reader.verdict_counts().values())
+    return {
+        "tokens": tokens or 0,
+        "cost": cost,
+        "device_hours": hours or 0.0,
+        "cost_per_experiment": cost / tried if cost is not None and tried else None,
+        "cost_per_keep": cost / kept if cost is not None and kept else None,
     }
 
 

@@ -70,6 +70,15 @@ def take(key_file: str = "") -> Secret | None:
         harden()
 
 
+def set_aside() -> dict[str, str]:
+    """The variables that hold keys, taken out of this process's environment; for the engine that it starts."""
+    keys = {variable: os.environ[variable] for variable in VARIABLES if variable in os.environ}
+    for variable in keys:
+        forget(variable)
+    harden()
+    return keys
+
+
 def read(path: Path) -> Secret:
     """The key in a file.
 

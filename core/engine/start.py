@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import LabError
@@ -16,8 +18,8 @@ PATIENCE = 20.0
 """seconds an engine may take to come up"""
 
 
-def start_detached(lab: Lab) -> None:
-    """Start the engine unless one runs; returns when it answers.
+def start_detached(lab: Lab, *, keys: Mapping[str, str] | None = None) -> None:
+    """Start the engine unless one runs; returns when it answers. `keys`: variables for its environment alone.
 
     Raises:
         LabError: it ended at once, with what it said; or it does not answer.
@@ -34,6 +36,7 @@ def start_detached(lab: Lab) -> None:
                 stderr=errors,
                 start_new_session=True,
                 cwd="/",
+                env={**os.environ, **(keys or {})},
             )
     except OSError as error:
         raise LabError(f"the engine cannot be started: {error.strerror}", hint=f"look at {lab.root}") from error

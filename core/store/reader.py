@@ -92,14 +92,17 @@ class Measurement:
 
 
 EXPERIMENT = ", ".join(Experiment.__dataclass_fields__)
+STATE, VERDICT = (list(Experiment.__dataclass_fields__).index(name) for name in ("state", "verdict"))
 SUMMARY = ", ".join(Summary.__dataclass_fields__)
 RUN = ", ".join(Run.__dataclass_fields__)
 REVIEW = ", ".join(Review.__dataclass_fields__)
 
 
 def _experiment(row: Sequence[Any]) -> Experiment:
-    e = Experiment(*row)
-    return replace(e, state=State(e.state), verdict=Verdict(e.verdict) if e.verdict else None)
+    values = list(row)
+    values[STATE] = State(values[STATE])
+    values[VERDICT] = Verdict(values[VERDICT]) if values[VERDICT] else None
+    return Experiment(*values)
 
 
 def _summary(row: Sequence[Any]) -> Summary:

@@ -41,7 +41,7 @@ def status(lab: Path, as_json: bool) -> None:
         print_data({"lab": str(found.root), "engine": {"running": engine}}, as_json, ["not started yet: no record"])
         return
     body = report.status(found, Reader(found.database), engine=engine)
-    champion = body["champion"]
+    champion, used = body["champion"], body["usage"]
     lines = [
         f"engine      {'running (process ' + str(body['engine'].get('pid')) + ')' if engine else 'not running'}",
         f"autonomy    {body['autonomy']}" + (f"   paused: {body['paused']}" if body["paused"] else ""),
@@ -56,6 +56,8 @@ def status(lab: Path, as_json: bool) -> None:
     lines += [
         f"waiting     {len(body['waiting'])} for a review" + "".join(f" #{i}" for i in body["waiting"][:8]),
         "verdicts    " + ", ".join(f"{n} {verdict}" for verdict, n in body["verdicts"].items() if n),
+        f"spent       {used['device_hours']:.1f} device hours, {used['tokens']:,} tokens"
+        + (f", {used['cost']:.2f} ({number(used['cost_per_keep'], 2)} a keep)" if used["cost"] is not None else ""),
         "devices     " + ", ".join(f"{d['name']} ({d['class']})" for d in body["devices"]),
     ]
     print_data(body, as_json, lines)
