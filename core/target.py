@@ -9,16 +9,18 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core.config import Config
 from core.lab import Lab
 from core.runs.local import Child
-from core.runs.sandbox import Sandbox
+from core.runs.sandbox import Sandbox, Tier
 from core.runs.sandbox.places import data_for, held_out
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH")
+BUILT_IN = "nanochat.evaluate"
 
 
 def fill(config: Config, lab: Lab, argv: Sequence[str]) -> list[str]:
@@ -86,24 +88,20 @@ def children(
     )
     if not config.target.evaluate:
         return trainer, None
-    measured = directory / "eval"
+    measured, written = str(directory / "eval"), [source, str(directory / "out"), *readable]
     evaluator = Child(
         fill(config, lab, config.target.evaluate),
-        cwd=str(measured),
-        env={
-            **common,
-            "HOME": str(measured),
-            "AR_SRC": str(directory / "src"),
-            "AR_EVAL_OUT": str(measured),
-            "AR_SPLIT": split,
-        },
+        cwd=measured,
+        env={**common, "HOME": measured, "AR_SRC": source, "AR_EVAL_OUT": measured, "AR_SPLIT": split},
         seconds=config.runs.evaluate_seconds,
     )
-    evaluator = sandbox.wrap(
-        evaluator,
-        readable=[source, str(directory / "out"), *data_for(data, evaluator.env["AR_SPLIT"]), *readable],
-        writable=[str(measured)],
-        hidden=hidden,
-        device=device,
-    )
-    return trainer, evaluator
+    if BUILT_IN not in config.target.evaluate:  # somebody's own: it may well import the candidate's code
+        readable = [*written, *data_for(data, split)]
+        return trainer, sandbox.wrap(evaluator, readable=readable, writable=[measured], hidden=hidden, device=device)
+    # the built-in one holds the data and the score, and runs the candidate's code in a process of its own, which
+    # sees neither: the sandbox is for that one
+    env = {name: value for name, value in common.items() if name not in ("AR_DATA", "AR_OUT")}
+    model = Child([], cwd="/", env={**env, "HOME": "/tmp"}, seconds=0)
+    inside = sandbox.wrap(model, readable=written, hidden=hidden, device=device).argv
+    outside = Sandbox(Tier.NONE, "", gpus=sandbox.gpus).wrap(evaluator, writable=[measured], device=device)
+    return trainer, replace(outside, env={**outside.env, "AR_MODEL_SANDBOX": json.dumps(list(inside))})

@@ -1,9 +1,9 @@
 """The runner: one small process per run that starts the trainer, then the evaluator, and says how it ended.
 
-Stdlib only, single-threaded, in its own session, run as a file: `python -I -S runner.py RUN_DIRECTORY`. It knows nothing
-of the lab, the database or git, so the same runner serves any executor. It reads `spec.json`; it writes `start.json` (who
-it is), `stdout.log` (what the children print, capped), `phase.json` (what it is doing) and, last and by rename,
-`exit.json`.
+Stdlib only, single-threaded, in its own session, run as a file: `python -I -S runner.py RUN_DIRECTORY`. It knows
+nothing of the lab, the database or git, so the same runner serves any executor. It reads `spec.json`; it writes
+`start.json` (who it is), `stdout.log` (what the children print, capped), `phase.json` (what it is doing) and, last and
+by rename, `exit.json`.
 
     spec.json  {"run", "attempt", "log_bytes", "out_bytes",
                 "trainer":   {"argv", "cwd", "env", "seconds"},
@@ -11,9 +11,9 @@ it is), `stdout.log` (what the children print, capped), `phase.json` (what it is
     exit.json  {"run", "attempt", "state", "error", "rc", "seconds": {"train", "evaluate"}, "train", "result", "at",
                 "usage": {"train": {"cpu_seconds", "peak_bytes"}, "evaluate": …}}
 
-`state` is finished, crashed, diverged, timeout, killed or void, as in `RunState`. Whatever the children wrote is hostile:
-it is read with size caps and never followed through links. SIGTERM to the runner kills the run and still leaves an
-exit.json.
+`state` is finished, crashed, diverged, timeout, killed or void, as in `RunState`. Whatever the children wrote is
+hostile: it is read with size caps and never followed through links. SIGTERM to the runner kills the run and still
+leaves an exit.json.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ DIVERGED, OUT_OF_MEMORY = 3, 4
 """exit codes of the harness"""
 JSON_LIMIT = 1024 * 1024
 OPEN_FILES = 65_536
+OVERSHOOT = 2**30
+"""bytes a file may have beyond its directory's limit, so that who passes it is told of that one, in words"""
 TASKS = 4096
 """processes and threads a child may have; torch on a large machine has hundreds"""
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -213,7 +215,7 @@ def limits(file_bytes: int) -> None:
     Never RLIMIT_AS: CUDA reserves more address space than there is memory.
     """
     lower(resource.RLIMIT_CORE, 0)
-    lower(resource.RLIMIT_FSIZE, file_bytes)
+    lower(resource.RLIMIT_FSIZE, file_bytes + OVERSHOOT)
     lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     if others := tasks_on_machine():  # it counts all of the user's processes, wherever; root it does not hold
         lower(resource.RLIMIT_NPROC, others + TASKS)

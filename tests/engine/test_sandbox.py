@@ -14,12 +14,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.config import Config, Target
+from core.lab import Lab
 from core.runs.local import Child
 from core.runs.sandbox import Sandbox, Tier, bubblewrap, landlock, places, probe
 from core.runs.sandbox.wrapping import python_command
+from core.target import children
 
 SECRET = "sk-ant-secret"
 BOTH = ("bubblewrap", "landlock")
@@ -44,8 +48,15 @@ def run_directory(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def attempt(sandbox: Sandbox, run: Path, code: str, *, readable: list[str] | None = None, hidden: list[str] | None = None,
-            env: dict[str, str] | None = None) -> str:  # fmt: skip
+def attempt(
+    sandbox: Sandbox,
+    run: Path,
+    code: str,
+    *,
+    readable: list[str] | None = None,
+    hidden: list[str] | None = None,
+    env: dict[str, str] | None = None,
+) -> str:
     """Run code as the trainer of `run`; what it printed, or how it failed."""
     child = Child([sys.executable, "-I", "-S", "-c", textwrap.dedent(code)], str(run / "src"), env or {}, 20)
     wrapped = sandbox.wrap(
@@ -300,9 +311,15 @@ def test_a_package_with_held_out_text_is_hidden_whole_and_a_test_with_its_direct
 
 def test_copies_of_packages_that_this_python_never_imports_are_hidden(sandbox: Sandbox, run_directory: Path) -> None:
     for directory in places.needless_directories():
-        code = f"import os; print([open(f + '/' + n, 'rb') for f, _, ns in os.walk({directory!r}) for n in ns][:1])"
+        code = f"""
+            import os
+            files = [os.path.join(at, name) for at, _, names in os.walk({directory!r}) for name in names]
+            for path in files:
+                if os.path.isfile(path) and not os.path.islink(path):
+                    print(open(path, "rb"))
+        """
         said = attempt(sandbox, run_directory, code)
-        assert said == "[]" or "PermissionError" in said, directory
+        assert said == "" or "PermissionError" in said, directory
 
 
 # ---- the child as a whole ------------------------------------------------------------------------------------------
@@ -352,6 +369,47 @@ def test_a_gpu_is_the_first_one_inside_whatever_its_number(run_directory: Path) 
     env = sandbox.wrap(child, writable=[str(run_directory)], device="cuda:3").env
     assert (env["CUDA_VISIBLE_DEVICES"], env["AR_DEVICE"]) == ("GPU-abc", "cuda:0")
     assert sandbox.wrap(child, writable=[str(run_directory)], device="cpu").env["CUDA_VISIBLE_DEVICES"] == ""
+
+
+# ---- the trainer and the evaluator of a run ------------------------------------------------------------------------
+
+
+def family(sandbox: Sandbox, run: Path, data: Path, **target: Any) -> tuple[Child, Child]:
+    trainer, evaluator = children(
+        Config(target=Target(profile="test", **target)), Lab(run.parent), run,
+        device="cpu", seed=1, split="val", data=str(data), profile={}, seconds=9.0, sandbox=sandbox,
+    )  # fmt: skip
+    assert evaluator is not None
+    return trainer, evaluator
+
+
+def test_the_candidate_s_code_never_meets_the_data_or_the_score(
+    sandbox: Sandbox, run_directory: Path, prepared: Path
+) -> None:
+    """The built-in evaluator holds both, and starts the model in the sandbox that it is told of."""
+    trainer, evaluator = family(sandbox, run_directory, prepared)
+    words = json.loads(evaluator.env["AR_MODEL_SANDBOX"])
+    for text in (str(prepared), str(run_directory / "eval"), "AR_DATA", "AR_SPLIT"):
+        assert not [word for word in words if text in word], text
+    assert str(run_directory / "src") in words
+    assert str(run_directory / "out") in words
+    assert not [word for word in trainer.argv if word.startswith((str(prepared / "val"), str(prepared / "audit")))]
+    assert evaluator.argv[0] == sys.executable
+    code = "import os; open(os.environ.get('AR_EVAL_OUT', '../eval') + '/x', 'w')"
+    said = subprocess.run(
+        [*words, sys.executable, "-I", "-S", "-c", code],
+        cwd=run_directory / "out", env=dict(evaluator.env), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Error" in said.stderr
+    assert not (run_directory / "eval/x").exists()
+
+
+def test_somebody_else_s_evaluator_is_kept_in_itself(sandbox: Sandbox, run_directory: Path, prepared: Path) -> None:
+    _, evaluator = family(sandbox, run_directory, prepared, evaluate=["{python}", "/opt/mine/score.py"])
+    assert evaluator.argv[-2:] == [sys.executable, "/opt/mine/score.py"]
+    assert len(evaluator.argv) > 10
+    assert str(prepared / "val") in evaluator.argv
+    assert str(prepared / "audit") not in evaluator.argv
 
 
 # ---- the probe -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 
-from core.runs.sandbox.places import CPU_FACTS, SYSTEM_FILES, inside_any
+from core.runs.sandbox.places import CPU_FACTS, SYSTEM_FILES, inside_any, outermost, system_directories
 
 NAMESPACES = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net")
 OPTIONAL = ("--unshare-cgroup-try", "--disable-userns", "--size")
@@ -48,7 +48,6 @@ def arguments(
     sized = "--size" in options
     for scratch in ("/tmp", "/dev/shm"):
         argv += [*(("--size", str(SCRATCH_BYTES)) if sized else ()), "--tmpfs", scratch]
-    argv += ["--ro-bind", "/usr", "/usr"]
     for name in USR_LINKS:
         argv += _top_level(f"/{name}")
     for path in SYSTEM_FILES:
@@ -57,11 +56,11 @@ def arguments(
     argv += ["--ro-bind-try", sys_path, sys_path]
     for node in nodes:
         argv += ["--dev-bind", node, node]
-    shown = [path for path in sorted(set(readable)) if not inside_any(path, ["/usr"])]
+    shown = outermost([*readable, *system_directories()])
     for path in shown:
         argv += ["--ro-bind", path, path]
     for path in sorted(set(hidden)):
-        if not inside_any(path, [*shown, "/usr"]):
+        if not inside_any(path, shown):
             continue
         if not os.path.isdir(path):
             argv += ["--ro-bind", "/dev/null", path]

@@ -1,4 +1,4 @@
-"""Tier B: what the kernel can do without any package; the work is done by `launch.py`, in the child, before its exec."""
+"""Tier B: what the kernel can do without any package. `launch.py` does it, in the child, before its exec."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.runs.sandbox.places import CPU_FACTS, SYSTEM_FILES, inside_any
+from core.runs.sandbox.places import CPU_FACTS, SYSTEM_FILES, inside_any, system_directories
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 LEAST_ABI = 3
 """before it, code that may only read a file can still cut it to nothing"""
 SIGNALS_ABI, NETWORK_ABI = 6, 4
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/lib32", "/sbin", *SYSTEM_FILES, "/proc")
+SYSTEM = ("/bin", "/lib", "/lib64", "/lib32", "/sbin", *SYSTEM_FILES, "/proc")
 _CREATE_RULESET, _ASK_VERSION = 444, 1
 
 
@@ -30,7 +30,7 @@ def arguments(
 ) -> list[str]:
     """Everything before the command itself; the environment goes through."""
     argv = [sys.executable, "-I", "-S", str(LAUNCHER)]
-    shown = sorted({*readable, *SYSTEM, "/sys" if nodes else CPU_FACTS})
+    shown = sorted({*readable, *system_directories(), *SYSTEM, "/sys" if nodes else CPU_FACTS})
     for path in shown:
         argv += ["--read", path]
     for path in sorted(set(hidden)):

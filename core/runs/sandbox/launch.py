@@ -4,9 +4,9 @@
     --write PATH   may be changed, and what is in it  --comm         threads may be named (CUDA does that)
     --hide PATH    inside a readable one: not even read (its name stays visible)
 
-Stdlib only, by syscall: it must work where nothing can be installed. What is not named cannot be opened; no sockets can be
-made, no process outside can be signalled (Landlock 6) or inspected, no privilege regained. Any failure ends it with 126
-before the command runs.
+Stdlib only, by syscall: it must work where nothing can be installed. What is not named cannot be opened; no sockets can
+be made, no process outside can be signalled (Landlock 6) or inspected, no privilege regained. Any failure ends it with
+126 before the command runs.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def restrict_calls() -> None:
     machine = os.uname().machine
     if machine not in FORBIDDEN:
         return
-    architecture, numbers = FORBIDDEN[machine]
-    numbers = numbers + FORBIDDEN_EVERYWHERE
+    architecture, known = FORBIDDEN[machine]
+    numbers = (*known, *FORBIDDEN_EVERYWHERE)
     program = [(LOAD, 0, 0, 4), (JUMP_EQUAL, 0, len(numbers) + 3, architecture), (LOAD, 0, 0, 0)]
     program.append((JUMP_AT_LEAST, len(numbers) + 1, 0, X32))
     program += [(JUMP_EQUAL, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]

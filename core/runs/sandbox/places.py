@@ -1,7 +1,8 @@
-"""Where things lie that code in a sandbox must read, and where text lies that it must not: found without importing it."""
+"""Where things lie that code in a sandbox must read, and text that it must not; nothing is imported to find them."""
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import importlib.util
 import json
@@ -16,8 +17,26 @@ from pathlib import Path
 SPLITS = ("train", "val", "audit")
 HOLDOUT = "holdout.json"
 SITE_DIRECTORIES = ("site-packages", "dist-packages")
-OTHER_PYTHONS = ("lib/python*/site-packages", "lib/python*/dist-packages", "local/lib/python*/*-packages")
-WHEELS = ("/usr/share/python-wheels",)
+OTHER_PYTHONS = ("lib*/python*/site-packages", "lib*/python*/dist-packages")
+SYSTEM = ("bin", "sbin", "libexec", "include", "lib", "lib32", "lib64", "libx32", "local", "share/zoneinfo")
+"""of /usr: programs, compilers and libraries; not what else is installed there"""
+LIBRARIES = {
+    "/usr/lib": (
+        "*-linux-*",
+        "gcc*",
+        "llvm*",
+        "clang*",
+        "cuda*",
+        "nvidia*",
+        "wsl",
+        "locale",
+        "ssl",
+        "*-ld",
+        "python3*",
+    ),
+    "/usr/local": ("bin", "sbin", "libexec", "include", "lib*", "cuda*", "nvidia*"),
+}
+"""the folders in these that a program needs; whole applications lie beside them, with copies of packages in them"""
 GPU_NODES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "nvidia-caps", "dxg")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
 CPU_FACTS = "/sys/devices/system/cpu"
@@ -65,15 +84,31 @@ def library_directories() -> list[str]:
 
 
 def needless_directories() -> list[str]:
-    """Copies of installed packages that this interpreter never imports: other Pythons' packages, bundled wheels.
+    """Copies of installed packages that this interpreter never imports: other Pythons', bundled wheels, applications.
 
     A corpus of installed text may hold out a file whose twin lies there.
     """
     used = {os.path.realpath(path) for path in sys.path}
     roots = {sys.base_prefix, "/usr", "/usr/local"}
     others = [path for root in sorted(roots) for pattern in OTHER_PYTHONS for path in glob.glob(f"{root}/{pattern}")]
-    wheels = [os.path.join(sysconfig.get_paths()["stdlib"], "ensurepip"), *WHEELS]
-    return [path for path in (*others, *wheels) if os.path.isdir(path) and os.path.realpath(path) not in used]
+    wheels = os.path.join(sysconfig.get_paths()["stdlib"], "ensurepip")
+    unneeded = [path for path in (*others, wheels) if os.path.isdir(path) and os.path.realpath(path) not in used]
+    return [*unneeded, *applications()]
+
+
+def system_directories() -> list[str]:
+    return [path for path in (f"/usr/{name}" for name in SYSTEM) if os.path.isdir(path)]
+
+
+def applications() -> list[str]:
+    """Folders among the system's libraries that are none."""
+    found = []
+    for root, needed in LIBRARIES.items():
+        for entry in os.scandir(root) if os.path.isdir(root) else ():
+            folder = entry.is_dir(follow_symlinks=False)
+            if folder and not any(fnmatch.fnmatch(entry.name, pattern) for pattern in needed):
+                found.append(entry.path)
+    return sorted(found)
 
 
 def data_for(prepared: str, split: str) -> list[str]:

@@ -41,21 +41,24 @@ class Sandbox:
         child: Child,
         *,
         readable: Sequence[str] = (),
-        writable: Sequence[str],
+        writable: Sequence[str] = (),
         hidden: Sequence[str] = (),
         device: str = "cpu",
     ) -> Child:
         """The child inside: it reads Python and its packages, the system's libraries and `readable`, but not what of
-        these is `hidden`; it writes to `writable`, the first of which holds its caches.
+        these is `hidden`; it writes to `writable`, the first of which holds its caches. Of a child without a command
+        this gives the words to put before one.
         """
         gpu = self.gpus.get(device)
         nodes = places.gpu_nodes(gpu) if gpu else []
-        scratch = "/tmp" if self.tier == Tier.BUBBLEWRAP else os.path.join(writable[0], ".cache")
+        inner = self.tier == Tier.BUBBLEWRAP or not writable
+        scratch = "/tmp" if inner else os.path.join(writable[0], ".cache")
         env = {**child.env, **own_caches(scratch), **only_device(device, gpu)}
         if self.tier == Tier.NONE:
             return dataclasses.replace(child, env=env)
         shown = places.outermost([*places.python_directories(), *places.library_directories(), *readable])
-        unseen = places.outermost([*hidden, *places.needless_directories()])
+        needless = [path for path in places.needless_directories() if not places.inside_any(path, readable)]
+        unseen = places.outermost([*hidden, *needless])
         if self.tier == Tier.LANDLOCK:
             kept_in = landlock.arguments(readable=shown, writable=writable, hidden=unseen, nodes=nodes)
             return dataclasses.replace(child, argv=[*kept_in, *child.argv], env=env)

@@ -1,0 +1,109 @@
+"""Every cheat ends void, suspect or without effect, and says why; every honest model passes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import time
+
+import pytest
+
+from tests.zoo.escapes import OUTLASTING, SECRET, SNOOPING
+from tests.zoo.honest import HONEST
+from tests.zoo.leaks import LEAKS
+from tests.zoo.stage import UNCHANGED, Animal, Ending, Stage, alive_with, evidence
+from tests.zoo.tampering import BUDGET, CHECKPOINT, EVALUATOR
+
+CHEATS = (*LEAKS, *EVALUATOR, *CHECKPOINT, *BUDGET, *OUTLASTING)
+ALWAYS = {
+    "attention without a mask", "a checkpoint with code in it", "rows read from the file and looked up",
+    "a score printed by the script", "a recurrent network", "reading the rows of val and of audit",
+}  # fmt: skip
+TODAY = os.environ.get("ZOO_DAY") or time.strftime("%Y-%m-%d")
+
+
+def shown(animals: tuple[Animal, ...], of_each: int = 1) -> list[object]:
+    """All of them under `soak`; some always, and others by turns, in the short form."""
+
+    def turn(animal: Animal) -> str:
+        return hashlib.sha256(f"{TODAY} {animal.name}".encode()).hexdigest()
+
+    tokens = UNCHANGED.budget  # the others compute for long, or wait
+    quick = [a for a in animals if a.seeds == 1 and a.ends != "timeout" and a.budget == tokens and not a.hole]
+    by_turns = sorted((a for a in quick if a.name not in ALWAYS), key=turn)[:of_each]
+    chosen = {a.name for a in (*by_turns, *(a for a in animals if a.name in ALWAYS))}
+    return [with_marks(a, pytest.mark.slow if a.name in chosen else pytest.mark.soak) for a in animals]
+
+
+def with_marks(animal: Animal, *marks: pytest.MarkDecorator) -> object:
+    """A parameter of a test; a hole that is known may let it through, until it is closed."""
+    known = [pytest.mark.xfail(reason=f"tests/zoo/HOLES.md {animal.hole}", strict=False)] if animal.hole else []
+    return pytest.param(animal, id=animal.name, marks=[*marks, *known])
+
+
+def check(animal: Animal, ending: Ending) -> None:
+    words = f"{animal.name}: {ending.verdict} ({ending.reason}), val_bpb {ending.metric}"
+    assert ending.verdict == animal.ends, words
+    assert animal.says in ending.reason, words
+    if animal.ends == "void":
+        assert ending.reason, words
+
+
+@pytest.mark.parametrize("animal", shown(CHEATS))
+def test_a_cheat_is_seen_through_inside_the_sandbox(animal: Animal, inside: Stage) -> None:
+    ending = inside.perform(animal)
+    check(animal, ending)
+    assert not alive_with(str(ending.directory)), "something of it goes on"
+    assert not (ending.directory / "eval" / "owned").exists()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("animal", [with_marks(a) for a in CHEATS if not a.isolation])
+def test_a_cheat_is_seen_through_without_a_sandbox_too(animal: Animal, outside: Stage) -> None:
+    check(animal, outside.perform(animal))
+
+
+@pytest.mark.parametrize("animal", shown(SNOOPING))
+def test_a_snoop_finds_nothing(animal: Animal, inside: Stage, worth_stealing: dict[str, str]) -> None:
+    bystander = subprocess.Popen(["sleep", "600"], env={"ANTHROPIC_API_KEY": SECRET, "PATH": os.defpath})
+    setting = "".join(f"{name} = {value}\n" for name, value in worth_stealing.items())
+    try:
+        ending = inside.perform(dataclasses.replace(animal, before=setting))
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+    found = evidence(ending)
+    assert found is None, found
+    check(animal, ending)
+
+
+@pytest.mark.parametrize("animal", shown(HONEST))
+def test_an_honest_model_passes(animal: Animal, inside: Stage) -> None:
+    ending = inside.perform(animal)
+    assert ending.exit["state"] == "finished", (animal.name, ending.reason)
+    assert ending.exit["result"]["void"] is None
+    assert ending.metric is not None
+    assert 1.0 < ending.metric < 9.0
+    assert "champion's" not in ending.reason or "metric" in ending.reason, ending.reason  # no doubt about its clock
+
+
+@pytest.mark.slow
+def test_the_sandbox_changes_no_bit_of_a_result(inside: Stage, outside: Stage) -> None:
+    assert inside.perform(UNCHANGED).verdict == "harmless"
+    metric = inside.champion(UNCHANGED.budget)[0]["result"]["metric"]["val_bpb"]
+    assert outside.perform(UNCHANGED).metric == metric
+
+
+@pytest.mark.parametrize("animal", [pytest.param(a, id=a.name) for a in (*CHEATS, *SNOOPING, *HONEST)])
+def test_every_animal_still_fits_the_training_script(animal: Animal) -> None:
+    compile(animal.script(), animal.name, "exec")
+
+
+def test_the_zoo_has_thirty_cheats_and_twenty_honest_models() -> None:
+    names = [animal.name for animal in (*CHEATS, *SNOOPING, *HONEST)]
+    assert len(names) == len(set(names))
+    assert len(CHEATS) + len(SNOOPING) >= 30
+    assert len(HONEST) >= 20
