@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +78,10 @@ def find(path: Path) -> Lab:
     return lab
 
 
-def create(path: Path, *, profile: str, corpus: str = "stdlib") -> Lab:
+def create(path: Path, *, profile: str, corpus: str = "stdlib", sizes: Mapping[str, int] | None = None) -> Lab:
     """Make a lab directory for the built-in target; the engine makes repository and database at its first start.
+
+    `sizes`: single values of the profile, changed for this machine.
 
     Raises:
         LabError: something else is already there, or the directory cannot be written.
@@ -97,7 +100,11 @@ def create(path: Path, *, profile: str, corpus: str = "stdlib") -> Lab:
         shutil.copyfile(target_source() / "program.md", lab.program)
         lab.runs.mkdir()
         temporary = lab.config_file.with_suffix(".tmp")
-        temporary.write_text(config.render(profile, corpus), encoding="utf-8")
+        text = config.render(profile, corpus)
+        if sizes:
+            values = "".join(f"{name} = {value}\n" for name, value in sizes.items())
+            text += f"\n[target.sizes]             # of the profile, changed for this machine\n{values}"
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(lab.config_file)  # last: from now on it is a lab
     except OSError as error:
         raise LabError(f"{path} cannot be written: {error.strerror}", hint="choose another directory") from error

@@ -372,7 +372,7 @@ def make_researcher(bench: Bench, secret: Secret | None) -> Researcher:
 
 def work(lab: Lab, *, experiments: int | None = None, autonomy: Autonomy | None = None, echo: bool = False) -> int:
     """Run the engine of a lab in this process until it is told to stop."""
-    sandbox.kept_from_others()
+    secrets.harden()
     with locked(lab):
         logging_to(lab.log, echo=echo)
         secret = take_key(lab.load_config().researcher)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core import verdict as statistics
 from core.engine.bench import Bench, log
 from core.engine.reviewing import Reviewing
 from core.failpoints import failpoint
-from core.models import CHAMPION_PURPOSES, LIVE_RUNS, Experiment, Purpose, RunState, State, Verdict
+from core.models import CHAMPION_PURPOSES, LIVE_RUNS, Experiment, Purpose, Run, RunState, State, Verdict
 from core.requests import Override
+from core.runs.doubts import doubts, same_on_every_seed
 from core.verdict import Judged, Measured, Noise, Policy, RunSeeds
 
 ATTEMPTS = 3
@@ -221,8 +222,21 @@ class Judging:
             if step.champion_seeds:
                 return [self._work(None, Purpose.RETEST, experiment.parent_commit, s) for s in step.champion_seeds]
             return [self._work(experiment.id, Purpose.RETEST, experiment.commit_sha, s) for s in step.candidate_seeds]
+        if step.verdict == Verdict.KEEP and (found := self._doubts(experiment, finished)):
+            step = replace(step, verdict=Verdict.SUSPECT, reason=f"{'; '.join(found)}: look before it is kept")
         self.record(experiment, step)
         return []
+
+    def _doubts(self, experiment: Experiment, runs: list[Run]) -> list[str]:
+        """What does not fit about an experiment's runs, beside the champion's own."""
+        champion = [r.detail for r in self.bench.store.runs(commit_sha=experiment.parent_commit) if self._honest(r)]
+        found = [words for run in runs for words in doubts(run.detail, champion, seed=run.seed)]
+        if same_on_every_seed([run.metric for run in runs if run.metric is not None]):
+            found.append("every seed gives the same metric to the last bit: the seed has no effect")
+        return list(dict.fromkeys(found))
+
+    def _honest(self, run: Run) -> bool:
+        return run.experiment_id is None and run.state == RunState.FINISHED and run.purpose in CHAMPION_PURPOSES
 
     def _end(self, experiment: Experiment, verdict: Verdict, reason: str) -> list[Work | None]:
         self.record(experiment, Judged(verdict, reason))

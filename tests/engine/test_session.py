@@ -309,3 +309,17 @@ async def test_a_suspect_result_waits_for_a_human_who_may_keep_it_with_a_reason(
         assert (kept.verdict, kept.overridden_by) == (Verdict.KEEP, "ada")
         assert engine.bench.champion() == kept.commit_sha == engine.bench.workspace.head()
     assert verify.problems(lab) == []
+
+
+async def test_a_gain_that_no_seed_changes_is_suspect(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    lucky = 'random.Random(int(os.environ["AR_SEED"]))', "random.Random(5)"  # draws well, every time
+    async with engine_at_work(lab, ScriptedResearcher([lucky]), autonomy=Autonomy.MANUAL) as engine:
+        store = engine.bench.store
+        await until(lambda: store.queue())
+        engine.handle(Approve(1, store.experiment(1).patch_sha256 or ""))  # type: ignore[union-attr]
+        await until(lambda: sum(store.verdict_counts().values()) == 1)
+        judged = store.experiment(1)
+        assert judged is not None
+        assert judged.verdict == Verdict.SUSPECT
+        assert "the seed has no effect" in judged.verdict_reason

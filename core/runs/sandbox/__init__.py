@@ -8,7 +8,7 @@
 environment that was made for it and no other, caches of its own, and its one device under the name `cuda:0`.
 """
 
-from core.runs.sandbox.probe import kept_from_others, probe
+from core.runs.sandbox.probe import probe
 from core.runs.sandbox.wrapping import Sandbox, Tier
 
-__all__ = ["Sandbox", "Tier", "kept_from_others", "probe"]
+__all__ = ["Sandbox", "Tier", "probe"]

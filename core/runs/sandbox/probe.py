@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import platform
 import subprocess
@@ -97,9 +96,3 @@ def _starts(sandbox: Sandbox, devices: Sequence[str]) -> str:
             if ended.returncode != 0:
                 return ended.stderr or f"exit code {ended.returncode}"
     return ""
-
-
-def kept_from_others() -> None:
-    """This process's memory and environment (keys) can no longer be read by the user's other processes."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
