@@ -26,10 +26,11 @@ class Rebased:
 def rebase(patch: Patch, onto_files: Mapping[str, str], base_files: Mapping[str, str]) -> Rebased:
     """The same change against other files than it was made for.
 
-    A hunk whose lines moved is carried exactly. One whose surroundings changed is placed by likeness, which counts
-    only if every piece found its place and the result parses; then `fuzzy` is set. PatchError when it has no place.
+    Lines that moved, or whose neighbours changed at a line's distance, are carried exactly, as a merge would. A hunk
+    that touches what changed is placed by likeness, which counts only if every piece found its place and the result
+    parses; then `fuzzy` is set. PatchError when it has no place.
     """
-    apply(patch, base_files)
+    patched = apply(patch, base_files)
     after: dict[str, str | None] = {}
     fuzzy = False
     for file in patch.files:
@@ -43,13 +44,30 @@ def rebase(patch: Patch, onto_files: Mapping[str, str], base_files: Mapping[str,
                 raise PatchError(f"The patch deletes {file.path}, which has changed since.")
             after[file.path] = None
         else:
-            text, loose = _carried(file, base_files[file.path], onto_files[file.path])
+            base, onto = base_files[file.path], onto_files[file.path]
+            merged = _merged(base, patched[file.path], onto)
+            sound = merged is not None and not syntax_problem(file.path, merged)
+            text, loose = (merged, False) if merged is not None and sound else _carried(file, base, onto)
             after[file.path] = text
             fuzzy |= loose
     result = diff(onto_files, after)
     if not result.files:
         raise PatchError("Nothing is left of the patch: the change is already there.", hint="Veto the experiment.")
     return Rebased(result, fuzzy)
+
+
+def _merged(base_text: str, patched_text: str, onto_text: str) -> str | None:
+    """Both sides' changes together; None where two of them touch."""
+    base, patched, lines = split_lines(base_text), split_lines(patched_text), split_lines(onto_text)
+    theirs = line_changes(base, lines)
+    shift = 0
+    for i1, i2, j1, j2 in line_changes(base, patched):
+        if any(k1 <= i2 and k2 >= i1 for k1, k2, _, _ in theirs):
+            return None
+        at = i1 + shift + sum((l2 - l1) - (k2 - k1) for k1, k2, l1, l2 in theirs if k2 < i1)
+        lines[at : at + i2 - i1] = patched[j1:j2]
+        shift += (j2 - j1) - (i2 - i1)
+    return "".join(lines)
 
 
 def _carried(file: FilePatch, base_text: str, onto_text: str) -> tuple[str, bool]:

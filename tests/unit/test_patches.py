@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -493,3 +494,44 @@ def test_patches_that_mean_the_same_have_the_same_syntax_hash() -> None:
     assert syntax_sha256(base) != syntax_sha256({**base, "t.py": base["t.py"].replace("1e-3", "1e-2")})
     assert syntax_sha256(base) != syntax_sha256({**base, "a.txt": "y"})
     assert syntax_sha256({"t.py": "x = ("}) != syntax_sha256({"t.py": "x = (("})
+
+
+def test_a_change_beside_a_line_that_the_champion_changed_is_carried_exactly() -> None:
+    patch = diff({"t.py": TRAIN}, {"t.py": changed(TRAIN, line_20="line_20 = 0")})
+    onto = changed(TRAIN, line_22="line_22 = 0")
+    rebased = rebase(patch, {"t.py": onto}, {"t.py": TRAIN})
+    assert not rebased.fuzzy
+    assert apply(rebased.patch, {"t.py": onto})["t.py"] == changed(onto, line_20="line_20 = 0")
+
+
+@given(
+    st.sets(st.integers(0, 29), min_size=1, max_size=4),
+    st.sets(st.integers(0, 29), min_size=1, max_size=4),
+    st.sampled_from(["change", "delete", "grow"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_an_exact_rebase_is_what_git_merge_gives(mine: set[int], theirs: set[int], how: str) -> None:
+    base = [f"x{i} = {i}\n" for i in range(30)]
+
+    def edited(where: set[int], mark: str) -> str:
+        line = {"change": "x{i} = {mark}\n", "delete": "", "grow": "x{i} = {i}\n{mark}{i} = 0\n"}[how]
+        return "".join(line.format(i=i, mark=mark) if i in where else base[i] for i in range(30))
+
+    before, after, onto = "".join(base), edited(mine, "7"), edited(theirs, "8")
+    if how == "grow":
+        after, onto = edited(mine, "a"), edited(theirs, "b")
+    try:
+        rebased = rebase(diff({"t.py": before}, {"t.py": after}), {"t.py": onto}, {"t.py": before})
+    except PatchError:
+        return
+    if rebased.fuzzy:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("onto", "base", "after")]
+        for path, text in zip(paths, (onto, before, after), strict=True):
+            path.write_text(text)
+        merged = subprocess.run(
+            ["git", "merge-file", "-p", *map(str, paths)], capture_output=True, text=True, check=False
+        )
+    if merged.returncode == 0:
+        assert apply(rebased.patch, {"t.py": onto})["t.py"] == merged.stdout

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DIAL = {
     Autonomy.MANUAL: ("MANUAL", "you decide each patch", "bold $text-primary on $primary-muted"),
     Autonomy.GUARDED: ("GUARDED", "low-risk patches pass", "bold $text-warning on $warning-muted"),
-    Autonomy.FULL: ("FULL AUTO", "nothing waits for you", "bold $text-error on $error-muted"),
+    Autonomy.FULL: ("FULL AUTO", "runs without you", "bold $text-error on $error-muted"),
 }
 SANDBOX = {
     "A": ("sandbox A", "$text-success"),
