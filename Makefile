@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LAB ?= lab
 
-.PHONY: run setup test check format soak docs clean
+.PHONY: run setup test check gpu format soak docs clean
 
 run: $(READY)
 	$(BIN)/autoresearch-tui $(LAB)
@@ -36,6 +36,10 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 -m "not soak"
+
+# What only a CUDA device can show, offline; without one the tests skip and say why.
+gpu: $(READY)
+	$(BIN)/pytest -rs -m gpu
 
 soak: $(READY)
 	$(BIN)/pytest -m soak

@@ -8,10 +8,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from core import config
-from core.config import Config
 from core.errors import LabError
+
+if TYPE_CHECKING:  # pydantic behind it is a third of a start: only who reads the configuration imports it
+    from core.config import Config
+
+CONFIG_FILE = "autoresearch.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Lab:
 
     @property
     def config_file(self) -> Path:
-        return self.root / config.FILE_NAME
+        return self.root / CONFIG_FILE
 
     @property
     def program(self) -> Path:
@@ -63,7 +67,9 @@ class Lab:
         return self.config_file.exists()
 
     def load_config(self) -> Config:
-        return config.load(self.config_file)
+        from core.config import load
+
+        return load(self.config_file)
 
 
 def find(path: Path) -> Lab:
@@ -74,7 +80,7 @@ def find(path: Path) -> Lab:
     """
     lab = Lab(Path(os.path.abspath(path)))
     if not lab.exists():
-        raise LabError(f"{path} is not a lab (no {config.FILE_NAME} in it)", hint=f"autoresearch-tui init {path}")
+        raise LabError(f"{path} is not a lab (no {CONFIG_FILE} in it)", hint=f"autoresearch-tui init {path}")
     return lab
 
 
@@ -86,6 +92,8 @@ def create(path: Path, *, profile: str, corpus: str = "stdlib", sizes: Mapping[s
     Raises:
         LabError: something else is already there, or the directory cannot be written.
     """
+    from core.config import render
+
     lab = Lab(Path(os.path.abspath(path)))
     if lab.exists():
         raise LabError(f"{path} already holds a lab", hint=f"autoresearch-tui {path} opens it")
@@ -100,7 +108,7 @@ def create(path: Path, *, profile: str, corpus: str = "stdlib", sizes: Mapping[s
         shutil.copyfile(target_source() / "program.md", lab.program)
         lab.runs.mkdir()
         temporary = lab.config_file.with_suffix(".tmp")
-        text = config.render(profile, corpus)
+        text = render(profile, corpus)
         if sizes:
             values = "".join(f"{name} = {value}\n" for name, value in sizes.items())
             text += f"\n[target.sizes]             # of the profile, changed for this machine\n{values}"

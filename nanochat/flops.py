@@ -8,6 +8,7 @@ as if it were full, as torch does.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,8 @@ class FlopMeter(TorchDispatchMode):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.total = 0
-        self.formulas = {**flop_registry, **CPU_ATTENTION}
+        # torch's own table itself, not a copy: attention on CUDA puts its formula there when it is first used
+        self.formulas = ChainMap(CPU_ATTENTION, flop_registry)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

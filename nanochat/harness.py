@@ -45,6 +45,7 @@ from nanochat.device import (
     peak_memory,
 )
 from nanochat.flops import FlopMeter
+from nanochat.memory import advice
 from nanochat.profiles import Profile, ProfileError, load_profile, parse_budget
 from nanochat.record import MetricLog, Phase, save_model, write_json
 
@@ -52,6 +53,9 @@ DIVERGED, OUT_OF_MEMORY, BAD_ENVIRONMENT = 3, 4, 2
 METER_EVERY = 8  # steps, on average, between two metered ones; metering slows a step by a fifth (measured)
 WARMUP_STEPS = 3  # on CUDA, for compilation
 STEPS_AHEAD = 2  # how far the host may run ahead of the GPU, so that its clock means something
+
+# what else is said when memory runs out: by libraries, by the driver, by a CPU; the compiler wraps errors in its own
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "OutOfMemoryError")
 
 Batch = list[tuple[Tensor, Tensor]]  # micro-batches of tokens and targets, each (rows, T), int64
 
@@ -96,8 +100,12 @@ class Harness:
             device = torch.device(os.environ.get("AR_DEVICE", "cpu"))
             if device.type == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: a GPU a rank
                 device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            if device.type == "cuda" and not torch.cuda.is_available():
-                raise ProfileError(f"AR_DEVICE is {device}, but torch {torch.__version__} sees no CUDA device")
+            if device.type == "cuda":
+                device = torch.device("cuda", device.index or 0)
+                if device.index >= (there := torch.cuda.device_count()):
+                    raise ProfileError(
+                        f"AR_DEVICE is {device}, but torch {torch.__version__} sees {there or 'no'} CUDA device(s)"
+                    )
             data = Prepared.open(os.environ["AR_DATA"])
             if (data.vocab, data.sequence) != (profile.vocab, profile.sequence):
                 raise ProfileError(
@@ -347,13 +355,20 @@ class Harness:
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Leaves a traceback like any other; running out of memory also gets a summary and an exit code of its own."""
         sys.__excepthook__(kind, error, trace)
-        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in str(error):
+        if not out_of_memory(error):
             return
         self._meter_off()
+        self.metrics.file.flush()
         peak = peak_memory(self.device)
-        hint = "fewer rows in a micro-batch (profile rows), a shorter context, or a smaller depth need less"
+        gpu = self.device.type == "cuda"
+        hint = advice(self.profile, torch.cuda.get_device_properties(self.device).total_memory if gpu else None)
         write_json(self.out / "train.json", {**self._summary(), "out_of_memory": True, "hint": hint})
         print(f"harness: out of memory at a peak of {peak / 2**30:.2f} GiB; {hint}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(OUT_OF_MEMORY)  # an excepthook cannot choose the exit code any other way
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, whoever says so."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in NO_MEMORY)

@@ -41,7 +41,7 @@ class _RMSNorm(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_().div_(x.size(-1))
-        scale = mean_square.add_(torch.finfo(x.dtype).eps).rsqrt_().to(x.dtype)
+        scale = mean_square.add_(torch.finfo(torch.float32).eps).rsqrt_().to(x.dtype)
         y = x * scale
         ctx.save_for_backward(y, scale)
         return y

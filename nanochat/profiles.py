@@ -1,4 +1,4 @@
-"""Profiles: the sizes that fit a device. `python -m nanochat.profiles --list`, or `NAME --json`.
+"""Profiles: the sizes that fit a device. `python -m nanochat.profiles --list`, or `NAME --json`, or `--fit GIGABYTES`.
 
 Depth is the one dial of the model: width, heads and learning rates follow from it (train.py says how).
 """
@@ -159,12 +159,28 @@ def describe(profile: Profile) -> dict[str, Any]:
     return {**asdict(profile), "width": profile.width, "heads": profile.heads, "env": profile.env()}
 
 
+def print_fitted(gigabytes: float) -> int:
+    """Prints the best profile for a GPU, with the largest micro-batch that fits by estimate."""
+    from nanochat import memory
+
+    profile = memory.fit(gigabytes)
+    if profile is None:
+        print(f"no profile fits a GPU of {gigabytes:g} GB, even with one row at a time", file=sys.stderr)
+        return 2
+    needs = memory.estimate(profile).total / memory.GIB
+    print(json.dumps({**describe(profile), "estimated_gb": round(needs, 2)}))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nanochat.profiles", description="Print training profiles.")
     parser.add_argument("profile", nargs="?", help="a name, or a JSON object with a name and overrides")
     parser.add_argument("--list", action="store_true", help="print the names")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--fit", type=float, metavar="GIGABYTES", help="print what fits a GPU of this size, as JSON")
     options = parser.parse_args(arguments)
+    if options.fit is not None:
+        return print_fitted(options.fit)
     if options.list or options.profile is None:
         print(json.dumps({n: describe(p) for n, p in PROFILES.items()}) if options.json else "\n".join(PROFILES))
         return 0

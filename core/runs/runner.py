@@ -93,7 +93,8 @@ def run(directory: Path, spec: dict[str, Any], seconds: dict[str, float], usage:
     phase(directory, "evaluating")
     empty(measured)  # without a sandbox the trainer could have left a module for the evaluator to import
     started = time.monotonic()
-    rc, why = supervise(spec["evaluator"], log, OutLimit(measured, JSON_LIMIT * 16))
+    # the logits travel in a file of memory, to which the system's limit applies as to any other
+    rc, why = supervise(spec["evaluator"], log, OutLimit(measured, JSON_LIMIT * 16, one_file=spec["out_bytes"]))
     seconds["evaluate"] = time.monotonic() - started
     usage["evaluate"] = used_by_children(before=used)
     result = read_json(measured / "result.json")
@@ -141,7 +142,7 @@ def supervise(child: dict[str, Any], log: Log, limit: OutLimit) -> tuple[int, st
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=lambda: limits(limit.most),  # safe here: this process has one thread
+        preexec_fn=lambda: limits(limit.one_file),  # safe here: this process has one thread
     )
     tasks = TaskLimit()
     assert process.stdout is not None
@@ -311,9 +312,10 @@ class Log:
 class OutLimit:
     """The most a child may write into its directory, looked at twice a second."""
 
-    def __init__(self, directory: Path, most: int) -> None:
+    def __init__(self, directory: Path, most: int, *, one_file: int | None = None) -> None:
         self.directory = directory
         self.most = most
+        self.one_file = one_file or most
         self.next = 0.0
 
     def exceeded(self) -> bool:
