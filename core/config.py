@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.errors import ConfigError
 from core.models import Autonomy
 
-FILE_NAME = "autoresearch.toml"
 Seconds = Annotated[float, Field(ge=0, le=30 * 24 * 3600)]
 
 

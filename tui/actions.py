@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from core.models import Experiment, State
@@ -16,7 +17,11 @@ GROUPS = {
     "read": "Read",
     "lab": "Steer the lab",
     "screen": "Find your way",
+    "experiments": "On the Experiments screen",
+    "compare": "On the Compare screen",
 }
+KEYMAP: ContextVar[Mapping[str, str]] = ContextVar("KEYMAP")
+"""the key map of the app that this code draws for: a sentence that names a key names the user's key"""
 UNDOABLE = (State.APPROVED, State.VETOED, State.REVISING)
 
 
@@ -52,6 +57,16 @@ class View:
     """the chart is on the screen"""
     older: bool = False
     newer: bool = False
+    at: int | None = None
+    """the experiment under the cursor of the table"""
+    marked: int = 0
+    """experiments marked to be compared"""
+    sides: int = 0
+    """runs whose curves are being compared"""
+    pairs: int = 0
+    """pairs whose code can be compared"""
+    seeds: int = 0
+    """seeds they were made on"""
 
 
 Why = Callable[[View], str]
@@ -147,6 +162,30 @@ def newer(view: View) -> str:
     return "" if view.newer else "this is the newest experiment"
 
 
+def on_a_row(view: View) -> str:
+    return "" if view.at is not None else "no experiment is listed"
+
+
+def comparable(view: View) -> str:
+    return "" if view.shown or view.at is not None or view.marked else "there is no experiment to compare"
+
+
+def unmark(view: View) -> str:
+    return "" if view.marked else f"nothing is marked ({key_of('mark')} marks)"
+
+
+def sides(view: View) -> str:
+    return "" if view.sides else "there is no curve to look at"
+
+
+def pairs(view: View) -> str:
+    return "" if view.pairs > 1 else "there is only one pair"
+
+
+def seeds(view: View) -> str:
+    return "" if view.seeds > 1 else "there is no other seed that all of them ran on"
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing a person can do."""
@@ -207,6 +246,8 @@ ACTIONS = (
     Action("pane_curves", "3", "curves", "Live curve over the champion's, and the devices", "screen"),
     Action("pane_log", "4", "log", "What the training script printed", "screen"),
     Action("pane_list", "0", "list", "The queue and every experiment so far", "screen"),
+    Action("experiments", "5", "experiments", "All experiments: table, progress, lineage, search", "screen"),
+    Action("compare", "6", "compare", "What is shown beside its champion: curves, numbers, code", "screen", comparable),
     Action("next_pane", "tab", "next pane", "Next pane", "screen"),
     Action("previous_pane", "shift+tab", "previous pane", "Previous pane", "screen"),
     Action("zoom", "z", "zoom", "The pane alone, as large as the screen; again to go back", "screen"),
@@ -214,14 +255,62 @@ ACTIONS = (
     Action("back", "escape", "back", "End the search, the zoom, the list; back to the queue. Never decides", "screen"),
     Action("palette", "colon", "commands", "Every command by name", "screen"),
     Action("help", "question_mark", "help", "This page", "screen"),
+    Action("tour", "", "tour", "The five steps of the first opening, once more", "screen"),
     Action("detach", "q", "detach", "Leave the screen; the engine and the run go on", "screen"),
 )
-BY_ID = {action.id: action for action in ACTIONS}
+EXPERIMENTS = (
+    Action("mark", "space", "mark", "Mark the experiment under the cursor to be compared, or unmark it; up to six",
+           "experiments", on_a_row),
+    Action("compare_marked", "c", "compare", "Compare the marked ones; with fewer than two, this one with its champion",
+           "experiments", comparable),
+    Action("unmark", "M", "unmark all", "Take all marks away", "experiments", unmark),
+    Action("sort", "s", "sort", "Sort by the next column", "experiments"),
+    Action("reverse", "o", "reverse", "The other way round", "experiments"),
+    Action("filter_outcome", "f", "filter", "Only one outcome: waiting, kept, discarded, …", "experiments"),
+    Action("filter_author", "b", "by author", "Only what one author proposed", "experiments"),
+)  # fmt: skip
+COMPARE = (
+    Action("earlier", "left", "back", "The crosshair to the left: every curve's value there", "compare", sides),
+    Action("later", "right", "crosshair", "The crosshair to the right", "compare", sides),
+    Action("zoom_in", "plus,equals_sign", "closer", "Closer, around the crosshair", "compare", sides),
+    Action("zoom_out", "minus", "farther", "Farther", "compare", sides),
+    Action("zoom_reset", "0", "whole", "The whole curves, no crosshair", "compare", sides),
+    Action("next_seed", "s", "seed", "The runs on another seed", "compare", seeds),
+    Action("next_pair", "d", "next pair", "The code of another pair", "compare", pairs),
+)
+MOVING = ("down", "up", "top", "bottom", "half_down", "half_up", "page_down", "page_up")
+PLACES = (
+    "pane_diff",
+    "pane_why",
+    "pane_curves",
+    "pane_log",
+    "experiments",
+    "compare",
+    "back",
+    "palette",
+    "help",
+    "detach",
+)
+PANES = ("next_pane", "previous_pane", "zoom")
+EVERY = (*ACTIONS, *EXPERIMENTS, *COMPARE)
+BY_ID = {action.id: action for action in EVERY}
+ON_EXPERIMENTS = (
+    *EXPERIMENTS, *(BY_ID[name] for name in (*MOVING, "open", "find", "pane_list", *PANES, *PLACES)),
+)  # fmt: skip
+ON_COMPARE = (
+    *COMPARE,
+    *(BY_ID[name] for name in ("curve", "axis", "log_scale", "smoother", "rougher", "next_hunk", "previous_hunk")),
+    *(BY_ID[name] for name in (*MOVING, *PANES, *PLACES)),
+)
+"""what can be done on a screen; the Review screen has ACTIONS"""
 
 KEY_NAMES = {
     "slash": "/",
     "colon": ":",
     "question_mark": "?",
+    "plus": "+",
+    "equals_sign": "=",
+    "minus": "-",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "escape": "Esc",
@@ -240,8 +329,8 @@ KEY_NAMES = {
 
 
 def keys_of(action: Action, keymap: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """The keys of an action as people call them, under a user's key map."""
-    keys = (keymap or {}).get(action.id, action.keys)
+    """The keys of an action as people call them, under a user's key map: this one, or else that of the app."""
+    keys = (KEYMAP.get({}) if keymap is None else keymap).get(action.id, action.keys)
     return tuple(KEY_NAMES.get(key, key) for key in keys.split(",") if key)
 
 
@@ -250,7 +339,7 @@ def key_of(action_id: str, keymap: Mapping[str, str] | None = None) -> str:
     return next(iter(keys_of(BY_ID[action_id], keymap)), ":")
 
 
-def markdown(actions: Iterable[Action] = ACTIONS) -> str:
+def markdown(actions: Iterable[Action] = EVERY) -> str:
     """README's table of keys."""
     lines = ["| key | what it does |", "|---|---|"]
     actions = tuple(actions)
@@ -258,11 +347,16 @@ def markdown(actions: Iterable[Action] = ACTIONS) -> str:
         lines.append(f"| | **{title}** |")
         for action in actions:
             if action.group == group:
-                lines.append(f"| {' '.join(f'`{key}`' for key in keys_of(action))} | {action.help} |")
+                lines.append(f"| {' '.join(f'`{key}`' for key in keys_of(action, {})) or '`:`'} | {action.help} |")
     return "\n".join(lines)
 
 
+def listed(actions: Iterable[Action] = EVERY) -> str:
+    """The names for `[screen.keymap]`, with the keys as they are."""
+    return "\n".join(f'{action.id} = "{action.keys}"' for action in actions)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--markdown"]:
-        sys.exit("usage: python -m tui.actions --markdown")
-    print(markdown())
+    if sys.argv[1:] not in (["--markdown"], ["--ids"]):
+        sys.exit("usage: python -m tui.actions --markdown | --ids")
+    print(markdown() if sys.argv[1] == "--markdown" else listed())

@@ -8,24 +8,35 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.segment import Segment
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.color import Color
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome, NoColor
 
 from core.errors import LabError
 from core.text import clean
+from tui.actions import KEYMAP
+from tui.attention import Attention, Caller, alerts, call
 from tui.client import Client, LabChanged, LabPaths
 from tui.cropped import CroppedUpdates
 from tui.detail import LabSources, Sources
+from tui.legible import legible
+from tui.look import Look
+from tui.render.ascii import Ascii
+from tui.screens.places import Go, Places
 from tui.screens.review import Review
 from tui.screens.steering import detach
+from tui.snapshot import Snapshot
+from tui.tour import Memory
 
 HANG_UP = (signal.SIGHUP, signal.SIGTERM)
 TERMINAL_SECONDS = 2.0
@@ -52,6 +63,7 @@ class AutoresearchApp(CroppedUpdates, App[str]):
     CSS_PATH = "app.tcss"
     TITLE = "autoresearch"
     ENABLE_COMMAND_PALETTE = False
+    DEFAULT_MODE = "review"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", show=False, priority=True),
         Binding("ctrl+c", "how_to_leave", show=False, system=True),
@@ -66,25 +78,46 @@ class AutoresearchApp(CroppedUpdates, App[str]):
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         sources: Sources | None = None,
-        keymap: Mapping[str, str] | None = None,
+        look: Look | None = None,
+        tour: Memory | None = None,
+        today: Callable[[], datetime] = datetime.now,
     ) -> None:
+        look = look or Look()
+        KEYMAP.set(look.keymap)  # before the tasks of the app begin: they inherit it
         super().__init__()
+        self.look = look
+        if look.theme:
+            self.theme = look.theme
+        if self.no_color and self.native_ansi_color:  # Textual chose its filter by the theme before: black on black
+            self._filters[:] = [NoColor() if isinstance(kept, Monochrome) else kept for kept in self._filters]
+        if look.symbols == "ascii":
+            self._filters.append(Ascii())
         self._filters.append(Neutralise())
         self.animation_level = "none"
+        self._last = Snapshot()
+        """what the last alerts were told from"""
         self.client = Client(lab, self.post_message, now=now)
+        sources = sources or LabSources(lab.repo, lab.root / "autoresearch.toml", lab=lab.name)
         self.review = Review(
             self.client,
-            sources or LabSources(lab.repo, lab.root / "autoresearch.toml", lab=lab.name),
+            sources,
             clock=clock,
             start_engine=None if read_only else start_engine,
             read_only="this screen was opened to look only" if read_only else "",
-            keymap=keymap,
+            look=look,
+            tour=tour,
         )
-        if keymap:
-            self.set_keymap(keymap)
+        self.places = Places(self, self.review, sources)
+        if look.keymap:
+            self.set_keymap(dict(look.keymap))
+        # a lab that is only looked at is perhaps another person's, and so is the command in its configuration
+        calls = replace(look.calls, command=()) if read_only else look.calls
+        self.attention = Attention(calls.quiet, clock, today)
+        self.caller = Caller(calls, self._write, os.environ)
 
-    def get_default_screen(self) -> Review:
-        return self.review
+    def get_css_variables(self) -> dict[str, str]:
+        self.theme_variables = legible(super().get_css_variables(), no_color=self.no_color)
+        return self.theme_variables
 
     def on_mount(self) -> None:
         if not self.is_headless:
@@ -93,9 +126,33 @@ class AutoresearchApp(CroppedUpdates, App[str]):
                 loop.add_signal_handler(number, self._hang_up)
             self.set_interval(TERMINAL_SECONDS, self._mind_the_terminal)
         self.run_worker(self.client.run(), group="client", exit_on_error=True)
+        if not self.caller.calls.off:
+            self.set_interval(1.0, self.call_if_due)
 
     def on_lab_changed(self, message: LabChanged) -> None:
+        if not self.caller.calls.off:
+            self.attention.happened(alerts(self._last, message.snapshot))
+            self._last = message.snapshot
         self.review.lab_changed(message.snapshot)
+        self.places.lab_changed(message.snapshot)
+
+    def on_go(self, message: Go) -> None:
+        self.places.go(message)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.MouseDown | events.Paste):
+            self.attention.key_pressed()
+        await super().on_event(event)
+
+    def call_if_due(self) -> None:
+        """Ring or send what happened while nobody was at the keys."""
+        said = self.attention.due(self.client.snapshot)
+        if said and (reason := self.caller.call(call(self.client.lab.name, said))):
+            self.notify(reason, severity="warning")
+
+    def _write(self, text: str) -> None:
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(text)
 
     def notify(self, message: str, **options: Any) -> None:
         """Toasts show data: never as markup."""
@@ -149,13 +206,20 @@ def guarded_stderr(log: Path) -> Iterator[None]:
         os.close(screen)
 
 
-def open_screen(lab: LabPaths, *, read_only: bool = False, start_engine: Callable[[], None] | None = None) -> str:
+def open_screen(
+    lab: LabPaths,
+    *,
+    read_only: bool = False,
+    start_engine: Callable[[], None] | None = None,
+    look: Look | None = None,
+    tour: Memory | None = None,
+) -> str:
     """Run the screen in this terminal; returns what to print after it.
 
     Raises:
         LabError: the screen failed. The engine and the record are not touched by that.
     """
-    app = AutoresearchApp(lab, start_engine=start_engine, read_only=read_only)
+    app = AutoresearchApp(lab, start_engine=start_engine, read_only=read_only, look=look, tour=tour)
     log = lab.root / "tui.log"
     with guarded_stderr(log):
         farewell = app.run()

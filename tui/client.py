@@ -184,6 +184,7 @@ class Client:
             starting=last.starting,
             autonomy=reader.autonomy(),
             paused=reader.paused(),
+            paused_by=next((str(e.body.get("actor")) for e in reversed(events) if e.kind == "paused"), last.paused_by),
             engine=note(EngineNote, reader.setting("engine")),
             researcher=note(ResearcherNote, reader.setting("researcher")),
             preparation=note(PreparationNote, reader.setting("preparation")),

@@ -92,6 +92,8 @@ class Snapshot:
     """an engine was started from here and has not answered yet"""
     autonomy: Autonomy = Autonomy.MANUAL
     paused: str = ""
+    paused_by: str = ""
+    """who paused it last, since this screen was opened: `engine`, or a person"""
     engine: EngineNote = EngineNote()
     researcher: ResearcherNote = ResearcherNote()
     preparation: PreparationNote = PreparationNote()

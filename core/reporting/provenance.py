@@ -9,10 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core import __version__
-from core import config as configuration
 from core.config import Config
 from core.errors import ConfigError
-from core.lab import Lab
+from core.lab import CONFIG_FILE, Lab
 from core.store import Reader
 
 _KEY = re.compile(r"\b(?:sk-|hf_|ghp_|github_pat_|xox[a-z]-|AKIA)[\w-]{8,}")
@@ -71,7 +70,7 @@ def read_config(lab: Lab) -> tuple[Config, str]:
         config = lab.load_config()
         given = tomllib.loads(lab.config_file.read_text(encoding="utf-8"))
     except (ConfigError, OSError, ValueError):
-        return Config(), f"# {configuration.FILE_NAME} cannot be read; the defaults are shown"
+        return Config(), f"# {CONFIG_FILE} cannot be read; the defaults are shown"
     return config, shown_config(given)
 
 

@@ -91,6 +91,17 @@ class Measurement:
     metric: float
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An experiment that holds the words of a search, and where it holds them."""
+
+    id: int
+    title: bool
+    texts: bool
+    """hypothesis or rationale"""
+    patch: bool
+
+
 EXPERIMENT = ", ".join(Experiment.__dataclass_fields__)
 STATE, VERDICT = (list(Experiment.__dataclass_fields__).index(name) for name in ("state", "verdict"))
 SUMMARY = ", ".join(Summary.__dataclass_fields__)
@@ -396,6 +407,49 @@ class Reader:
 
     def foreign_key_problems(self) -> int:
         return len(self._all("PRAGMA foreign_key_check"))
+
+    # ---- the whole of a lab ------------------------------------------------------------------------------------
+
+    def search(self, words: str, *, limit: int = 2_000) -> list[Found]:
+        """Experiments whose title, hypothesis, rationale or patch holds these words, newest first; small letters match
+        capitals too. Another thread may end it with `db.interrupt()`.
+        """
+        like = f"%{words.replace('!', '!!').replace('%', '!%').replace('_', '!_')}%"
+        rows = self._all(
+            "SELECT id, title, texts, patch FROM (SELECT e.id, e.title LIKE ?1 ESCAPE '!' AS title,"
+            " e.hypothesis LIKE ?1 ESCAPE '!' OR e.rationale LIKE ?1 ESCAPE '!' AS texts,"
+            " coalesce(p.body LIKE ?1 ESCAPE '!', 0) AS patch"
+            " FROM experiments e LEFT JOIN patches p ON p.sha256 = e.patch_sha256)"
+            " WHERE title OR texts OR patch ORDER BY id DESC LIMIT ?2",
+            like,
+            limit,
+        )
+        return [Found(row[0], bool(row[1]), bool(row[2]), bool(row[3])) for row in rows]
+
+    def measured_runs(self) -> list[Run]:
+        """Runs whose metric may enter an estimate (no screening run, none at another scale), without their detail."""
+        columns = RUN.replace("detail", "'{}'")
+        rows = self._all(
+            f"SELECT {columns} FROM runs WHERE metric IS NOT NULL AND purpose IN ('baseline', 'null', 'retest')"
+            " ORDER BY id"
+        )
+        return [_run(row) for row in rows]
+
+    def confirmed(self) -> list[Experiment]:
+        """Experiments with a confirmation or in the lineage, oldest first, without hypothesis and rationale."""
+        columns = EXPERIMENT.replace("hypothesis, rationale", "'', ''")
+        rows = self._all(
+            f"SELECT {columns} FROM experiments WHERE confirmations > 0"
+            " OR id IN (SELECT experiment_id FROM champions) ORDER BY id"
+        )
+        return [_experiment(row) for row in rows]
+
+    def experiment_sizes(self) -> dict[int, tuple[int, int]]:
+        """Experiment -> lines its patch adds and removes."""
+        rows = self._all(
+            "SELECT e.id, p.added, p.removed FROM experiments e JOIN patches p ON p.sha256 = e.patch_sha256"
+        )
+        return {int(row[0]): (int(row[1]), int(row[2])) for row in rows}
 
     # ---- plumbing ----------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         "judging": "null_runs = 2\nmax_confirmations = 2",
         "researcher": 'kind = "offline"',
         "runs": 'devices = ["cpu"]\nmin_free_gigabytes = 0',
+        "screen": "tour = false",
     }.items():
         text = text.replace(f"[{section}]\n", f"[{section}]\n{lines}\n")
     made.config_file.write_text(text)

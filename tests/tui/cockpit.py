@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ from core.requests import (
 from tests.sample_lab import SampleLab, build
 from tests.sample_target import TRAIN
 from tui.app import AutoresearchApp
+from tui.look import Look
 from tui.screens.review import Review
+from tui.tour import Memory
 
 PATIENCE = 10.0
 """seconds until a test gives up waiting for something to show"""
@@ -201,13 +204,16 @@ async def cockpit(
     engine: bool = True,
     start_engine: Callable[[], None] | None = None,
     read_only: bool = False,
+    look: Look | None = None,
+    tour: Memory | None = None,
+    today: Callable[[], datetime] = datetime.now,
 ) -> AsyncIterator[Human]:
     """The app, ready for keys; the calendar stands still."""
-    today = time.time()
+    now = time.time()
     if isinstance(state, str):
-        lab = build(folder / "lab", state, now=lambda: today)
+        lab = build(folder / "lab", state, now=lambda: now)
     else:
-        lab = SampleLab(folder / "lab", now=lambda: today)
+        lab = SampleLab(folder / "lab", now=lambda: now)
         state(lab)
     fake = FakeEngine(lab)
     if engine:
@@ -216,10 +222,13 @@ async def cockpit(
     app = AutoresearchApp(
         lab.lab,
         clock=clock,
-        now=lambda: today,
+        now=lambda: now,
         sources=Files(),
         start_engine=start_engine,
         read_only=read_only,
+        look=look,
+        tour=tour,
+        today=today,
     )
     try:
         async with app.run_test(size=size) as pilot:

@@ -23,8 +23,8 @@ def imported_by(statement: str) -> set[str]:
         ("core.engine.engine", (*HEAVY, "textual", "rich")),
         ("core.runs.runner", (*HEAVY, "textual", "rich", "pydantic", "sqlite3", "asyncio")),
         ("core.store", (*HEAVY, "textual", "rich", "sqlite_utils", "git")),
-        ("tui.cli", (*HEAVY, "textual", "rich", "sqlite_utils", "git")),
-        ("tui.app", (*HEAVY, "sqlite_utils", "git")),
+        ("tui.cli", (*HEAVY, "textual", "rich", "sqlite_utils", "git", "pydantic")),
+        ("tui.app", (*HEAVY, "sqlite_utils", "git", "pydantic", "click", "diff_match_patch", "tree_sitter")),
     ],
 )
 def test_a_module_does_not_pull_in_what_it_does_not_need(module: str, forbidden: tuple[str, ...]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from core.engine.start import start_detached
 from core.lab import find
 from core.models import Autonomy, Verdict, Via
 from core.requests import (
@@ -119,4 +121,23 @@ def resume(lab: Path) -> None:
     narrate("runs start again")
 
 
-COMMANDS = (approve, revise, veto, undo, override, autonomy, pause, resume)
+@click.command()
+@lab_argument
+@click.option("--plain", is_flag=True, help="Plain text and words: for screen readers, dumb terminals and pipes.")
+def review(lab: Path, plain: bool) -> None:
+    """Review the waiting proposals: on the screen, or as plain text with a word for each decision."""
+    if not plain:
+        from tui.commands.working import show_lab
+
+        show_lab(find(lab), read_only=False)
+        return
+    from tui.commands.plain import PlainReview
+
+    found = find(lab)
+    found.load_config()
+    start_detached(found)
+    if code := PlainReview(found, interactive=sys.stdin.isatty()).work(iter(sys.stdin.readline, "")):
+        raise click.exceptions.Exit(code)
+
+
+COMMANDS = (review, approve, revise, veto, undo, override, autonomy, pause, resume)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -35,12 +38,23 @@ def open_(lab: Path | None, read_only: bool) -> None:
         if read_only:
             find(path)
         opened = make(path, profile="auto", corpus="stdlib")
-    opened.load_config()  # a mistake in it is said here, in words, before the screen opens
+    show_lab(opened, read_only=read_only)
+
+
+def show_lab(opened: Lab, *, read_only: bool) -> None:
+    """The screen of a lab, with its engine."""
+    config = opened.load_config()  # a mistake in it is said here, in words, before the screen opens
+    from tui.look import look
+
+    seen = look(config.screen, opened.config_file)
     if not read_only:
         start_detached(opened)
     from tui.app import open_screen
+    from tui.tour import Memory
 
-    narrate(open_screen(opened, read_only=read_only, start_engine=lambda: start_detached(opened)))
+    tour = Memory() if seen.tour and not read_only else None
+    start = lambda: start_detached(opened)  # noqa: E731
+    narrate(open_screen(opened, read_only=read_only, start_engine=start, look=seen, tour=tour))
 
 
 @click.command()
@@ -88,11 +102,27 @@ def make(path: Path, *, profile: str, corpus: str) -> Lab:
     """A new lab with the profile that fits the machine."""
     from core.runs import devices
 
+    sizes: dict[str, int] = {}
     if profile == "auto":
-        profile = devices.profile_for(devices.find([]))
-    lab = create(path, profile=profile, corpus=corpus)
-    narrate(f"made the lab {lab.root} (profile {profile}, corpus {corpus})")
+        found = devices.find([])
+        profile = devices.profile_for(found)
+        if profile != "cpu":
+            profile, sizes = fitted(profile, found[0].memory / 2**30)
+    lab = create(path, profile=profile, corpus=corpus, sizes=sizes)
+    changed = "".join(f", {value} {name}" for name, value in sizes.items())
+    narrate(f"made the lab {lab.root} (profile {profile}{changed}, corpus {corpus})")
     return lab
+
+
+def fitted(profile: str, gigabytes: float) -> tuple[str, dict[str, int]]:
+    """The target's own word on what fits a GPU: a profile and the rows of a micro-batch; else the profile as it is."""
+    command = [sys.executable, "-m", "nanochat.profiles", "--fit", str(gigabytes)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if said.returncode != 0:
+        narrate(said.stderr.strip())
+        return profile, {}
+    fits = json.loads(said.stdout)
+    return str(fits["name"]), {"rows": int(fits["rows"])}
 
 
 COMMANDS = (open_, init, run_, stop)

@@ -77,10 +77,38 @@ def draw(
     if window is None:
         return Chart(((BLANK,) * width,) * height, None, note)
 
+    rows = inside(lines, window, width, height, x=x, symbols=symbols).rows
+    return Chart(tuple(map(tuple, rows)), window, note)
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Cells with axes around them, and where the curves lie in them."""
+
+    rows: list[list[Cell]]
+    left: int
+    """cells of the labels at the side"""
+    across: int
+    tall: int
+
+
+def inside(
+    lines: Sequence[Trace],
+    window: Window,
+    width: int,
+    height: int,
+    *,
+    x: XAxis = "t",
+    symbols: Symbols = Symbols.BRAILLE,
+    tags: Sequence[str] = (),
+) -> Plane:
+    """Curves in just this window, with axes and each one's last value behind its tag; ascending in x, on a log scale
+    logarithms already.
+    """
     ticks = _y_ticks(window, max(2, height // 3))
     ends = [_value_text(value, window) for value in (window.y_low, window.y_high)]
     left = 1 + max(map(len, ticks.values()), default=0)
-    right = 2 + max(map(len, ends)) if width >= 48 else 0
+    right = 2 + max(map(len, ends)) + max(map(len, tags), default=0) if width >= 48 else 0
     axes = height >= 6 and width - left - right >= 20
     if not axes:
         left = right = 0
@@ -89,9 +117,9 @@ def draw(
     for row in cells:
         row += [BLANK] * right
     if axes:
-        _label_ends(cells, lines, inner, window, "^v" if symbols == Symbols.ASCII else "↑↓")
+        _label_ends(cells, lines, inner, window, "^v" if symbols == Symbols.ASCII else "↑↓", tags)
     rows = _with_axes(cells, ticks, left, inner, window, x, symbols) if axes else cells
-    return Chart(tuple(map(tuple, rows)), window, note)
+    return Plane(rows, left, inner, tall)
 
 
 def changed_spans(old: Chart | None, new: Chart) -> list[tuple[int, int, int]]:
@@ -223,7 +251,9 @@ def _value_text(value: float, window: Window) -> str:
     return _number_text(value, (window.y_high - window.y_low) / 100)
 
 
-def _label_ends(cells: list[list[Cell]], lines: Sequence[Trace], inner: int, window: Window, arrows: str) -> None:
+def _label_ends(
+    cells: list[list[Cell]], lines: Sequence[Trace], inner: int, window: Window, arrows: str, tags: Sequence[str] = ()
+) -> None:
     """Writes each curve's last value behind its last point, the topmost curve's first, where there is room."""
     tall = len(cells)
     for index, line in reversed([*enumerate(lines)]):
@@ -234,7 +264,7 @@ def _label_ends(cells: list[list[Cell]], lines: Sequence[Trace], inner: int, win
         arrow = arrows[0] if height < 0 else arrows[1] if height > 1 else ""
         row = min(tall - 1, max(0, int(min(1.0, max(0.0, height)) * tall)))
         share = (line.x[at] - window.x_low) / (window.x_high - window.x_low)
-        text = arrow + _value_text(line.y[at], window)
+        text = (tags[index] if tags else "") + arrow + _value_text(line.y[at], window)
         column = max(0, min(inner + 1, int(share * inner) + 2, len(cells[0]) - len(text)))
         for place in (row, row - 1, row + 1, row - 2, row + 2):
             room = cells[place][max(0, column - 1) : column + len(text)] if 0 <= place < tall else []

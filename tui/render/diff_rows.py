@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from diff_match_patch import diff_match_patch
-
-from core.patches import FilePatch, Hunk, Patch, python_tree
 from core.text import one_line, reveal
+
+if TYPE_CHECKING:  # imported inside the functions: the first paint has no patch yet
+    from core.patches import FilePatch, Hunk, Patch
 
 TEXT_LIMIT = 1_000
 """characters of a line that are shown"""
@@ -146,6 +146,8 @@ def _scopes(file: FilePatch, before: str) -> list[_Scope]:
     if not (file.path.endswith(".py") and 0 < len(before) <= PARSE_LIMIT):
         return []
     try:
+        from core.patches import python_tree
+
         tree = python_tree(before)
     except SyntaxError:
         return []
@@ -279,6 +281,8 @@ def _changed(old: Sequence[str], new: Sequence[str], whole: int) -> tuple[list[S
 
     letters: dict[str, str] = {}
     coded = ["".join(letters.setdefault(t, chr(0x100 + len(letters))) for t in m) for m in (old_middle, new_middle)]
+    from diff_match_patch import diff_match_patch
+
     finder = diff_match_patch()
     finder.Diff_Timeout = 0.02
     pieces = finder.diff_main(coded[0], coded[1], False)

@@ -18,6 +18,11 @@ from core.text import clip
 from tui.actions import ACTIONS, GROUPS, Action, View, keys_of
 from tui.widgets.text_pane import TextPane
 
+LEAD = (
+    "The researcher proposes one patch at a time. Read it, then decide with a key. "
+    "Enter and Esc never decide; a pending proposal waits as long as you like."
+)
+
 
 class Help(ModalScreen[None]):
     """The keys, in the groups of the registry."""
@@ -30,9 +35,11 @@ class Help(ModalScreen[None]):
         Binding("pageup,ctrl+u", "page(-1)", show=False),
     ]
 
-    def __init__(self, view: View, keymap: Mapping[str, str]) -> None:
+    def __init__(
+        self, view: View, keymap: Mapping[str, str], actions: Sequence[Action] = ACTIONS, lead: str = LEAD
+    ) -> None:
         super().__init__()
-        self._view, self._keymap = view, keymap
+        self._view, self._keymap, self._actions, self._lead = view, keymap, actions, lead
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="page"):
@@ -40,7 +47,7 @@ class Help(ModalScreen[None]):
             yield Static(Content.styled(" j k scroll   Esc back", "$foreground-muted"))
 
     def on_mount(self) -> None:
-        self.query_one(TextPane).show(keys_text(self._view, self._keymap))
+        self.query_one(TextPane).show(keys_text(self._view, self._keymap, self._actions, self._lead))
 
     def action_line(self, step: int) -> None:
         self.query_one(TextPane).scroll_line(step)
@@ -49,17 +56,14 @@ class Help(ModalScreen[None]):
         self.query_one(TextPane).scroll_page(step)
 
 
-def keys_text(view: View, keymap: Mapping[str, str]) -> Content:
+def keys_text(view: View, keymap: Mapping[str, str], actions: Sequence[Action] = ACTIONS, lead: str = LEAD) -> Content:
     """The help page. What cannot act is dim and says why."""
-    parts: list[str | Content | tuple[str, str]] = [
-        "The researcher proposes one patch at a time. Read it, then decide with a key. ",
-        "Enter and Esc never decide; a pending proposal waits as long as you like.\n",
-    ]
+    parts: list[str | Content | tuple[str, str]] = [f"{lead}\n"]
     for group, title in GROUPS.items():
-        parts.append((f"\n{title}\n", "bold $text-accent"))
-        for action in ACTIONS:
-            if action.group != group:
-                continue
+        here = [action for action in actions if action.group == group]
+        if here:
+            parts.append((f"\n{title}\n", "bold $text-accent"))
+        for action in here:
             keys = " ".join(keys_of(action, keymap)) or ":"
             reason = action.why_disabled(view)
             parts.append((f"  {keys:<14}", "bold" if not reason else "$foreground-disabled"))
@@ -78,9 +82,9 @@ class Palette(ModalScreen[str | None]):
     ]
     AUTO_FOCUS = "Input"
 
-    def __init__(self, view: View, keymap: Mapping[str, str]) -> None:
+    def __init__(self, view: View, keymap: Mapping[str, str], actions: Sequence[Action] = ACTIONS) -> None:
         super().__init__()
-        self._view, self._keymap = view, keymap
+        self._view, self._keymap, self._actions = view, keymap, actions
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -119,7 +123,7 @@ class Palette(ModalScreen[str | None]):
     def _fill(self, typed: str) -> None:
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(self._prompt(action), id=action.id) for action in matching(typed)])
+        options.add_options([Option(self._prompt(action), id=action.id) for action in matching(typed, self._actions)])
         if options.option_count:
             options.highlighted = 0
 

@@ -9,6 +9,7 @@ from textual.widgets import Input
 
 from core.text import one_line
 from tui.actions import key_of
+from tui.screens.places import Go
 
 if TYPE_CHECKING:
     from tui.screens.review import Review
@@ -129,7 +130,41 @@ def palette(screen: Review) -> None:
     screen.app.push_screen(Palette(screen.view, screen.keymap), chosen)
 
 
+def tour(screen: Review) -> None:
+    from tui.widgets.tour import Tour
+
+    screen.query_one(Tour).begin()
+
+
+def tour_takes(screen: Review, action_id: str) -> bool:
+    """Enter and Esc belong to the tour while its strip is there and nothing else wants them."""
+    from tui.widgets.tour import Tour
+
+    strip = screen.query_one(Tour)
+    if not strip.is_on or screen.query_one("#find").display:
+        return False
+    if action_id == "back":
+        strip.leave()
+    elif action_id == "open" and screen.panes.current != "list":
+        strip.next()
+    else:
+        return False
+    return True
+
+
+def experiments(screen: Review) -> None:
+    screen.post_message(Go("experiments"))
+
+
+def compare(screen: Review) -> None:
+    """What is shown beside the champion it is measured against."""
+    if screen.desk.shown is not None:
+        screen.post_message(Go("compare", (screen.desk.shown,)))
+
+
 ACTIONS: Mapping[str, Callable[[Review], None]] = {
+    "experiments": experiments,
+    "compare": compare,
     "toggle_hunk": toggle_hunk,
     "next_hunk": next_hunk,
     "previous_hunk": previous_hunk,
@@ -148,4 +183,5 @@ ACTIONS: Mapping[str, Callable[[Review], None]] = {
     "find": find,
     "help": help_page,
     "palette": palette,
+    "tour": tour,
 }

@@ -22,14 +22,17 @@ from tui.actions import ACTIONS, BY_ID, View, key_of
 from tui.client import Client
 from tui.desk import Desk
 from tui.detail import Detail, Sources, blocked, left_over, load
+from tui.look import Look
 from tui.screens import deciding, reading, steering
 from tui.screens.drawing import Drawing
 from tui.snapshot import Snapshot
+from tui.tour import Memory
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line
 from tui.widgets.panes import MOVES, Panes, scroll
 from tui.widgets.queue import ExperimentList
 from tui.widgets.states import Banner, TooSmall
+from tui.widgets.tour import Tour
 
 SMALLEST = (60, 16)
 ACTS: Mapping[str, Callable[[Review], None]] = {**deciding.ACTIONS, **steering.ACTIONS, **reading.ACTIONS}
@@ -59,13 +62,20 @@ class Review(Screen[None]):
         clock: Callable[[], float] = time.monotonic,
         start_engine: Callable[[], None] | None = None,
         read_only: str = "",
-        keymap: Mapping[str, str] | None = None,
+        look: Look | None = None,
+        tour: Memory | None = None,
     ) -> None:
         super().__init__()
+        self.look = look or Look()
+        self._tour = tour
+        """remembers whether the tour was ever shown; None: no tour by itself"""
         self.client = client
         self.desk = Desk(clock)
         self.start_engine = start_engine
-        self.keymap = dict(keymap or {})
+        self.keymap = dict(self.look.keymap)
+        for action in ACTIONS:
+            if not action.keys and action.id in self.keymap:  # a binding that a key map could change needs a key
+                self._bindings.bind(self.keymap[action.id], f"act('{action.id}')", show=False)
         self.lab = client.snapshot
         self.detail: Detail | None = None
         self.busy = ""
@@ -88,17 +98,20 @@ class Review(Screen[None]):
         yield Line(id="activity")
         yield Line(id="heading")
         yield Banner()
-        yield Panes()
+        yield Panes(symbols=self.look.symbols, slow=self.look.slow)
         find = Input(placeholder="find", compact=True, id="find")
         find.cursor_blink = False
         yield find
+        yield Tour()
         yield Line(id="keys")
         yield TooSmall()
 
     def on_mount(self) -> None:
         self.query_one("#find").display = False
         self._ready = True
-        self.set_interval(1.0, self._tick)
+        self.set_interval(2.0 if self.look.slow else 1.0, self._tick)
+        if self._tour is not None and not self.read_only and self._tour.first_time():
+            self.query_one(Tour).begin()
         self.client.look()  # so that the first frame already has something to say
         self.lab_changed(self.client.snapshot)
 
@@ -254,6 +267,8 @@ class Review(Screen[None]):
             return
         if action.decides and self.desk.in_grace:
             self.toast(f"#{self.desk.shown} has only just come up: read it, then press again", severity="warning")
+            return
+        if reading.tour_takes(self, action_id):
             return
         if action_id in MOVES:
             scroll(self.panes, action_id)

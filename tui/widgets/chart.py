@@ -48,6 +48,7 @@ class Chart(Widget):
         self,
         *,
         symbols: str = "braille",
+        slow: bool = False,
         clock: Callable[[], float] = time.monotonic,
         id: str | None = None,  # noqa: A002 (Textual's word)
         classes: str | None = None,
@@ -55,6 +56,7 @@ class Chart(Widget):
         super().__init__(id=id, classes=classes)
         self.symbols = symbols
         """`braille`, `block` or `ascii`"""
+        self.repaint_seconds = REPAINT_SECONDS * (2 if slow else 1)
         self.clock = clock
         self.log_scale = False
         self.smoothing = 0
@@ -138,7 +140,7 @@ class Chart(Widget):
     def _paint_soon(self) -> None:
         if not self._stale or self._timer is not None or not self._visible:
             return
-        wait = self._painted + REPAINT_SECONDS - self.clock()
+        wait = self._painted + self.repaint_seconds - self.clock()
         if wait <= 0:
             self._paint()
         else:

@@ -45,8 +45,10 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
     DiffView > .diff--removed-word { background: $error 40%; text-style: bold; }
     DiffView:nocolor > .diff--added-word { text-style: underline; }
     DiffView:nocolor > .diff--removed-word { text-style: underline; }
-    DiffView:ansi > .diff--added { color: $success; }
-    DiffView:ansi > .diff--removed { color: $error; }
+    DiffView:ansi > .diff--added { color: $success; background: transparent; }
+    DiffView:ansi > .diff--removed { color: $error; background: transparent; }
+    DiffView:ansi > .diff--added-word { color: $success; background: transparent; text-style: bold underline; }
+    DiffView:ansi > .diff--removed-word { color: $error; background: transparent; text-style: bold underline; }
     DiffView > .diff--out { color: $text-disabled; text-style: dim; }
     DiffView > .diff--cursor { background: $foreground 20%; }
     """

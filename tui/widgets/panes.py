@@ -71,8 +71,9 @@ class Panes(Widget):
     class Moved(Message):
         """Another pane is the current one, or others are visible."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, symbols: str = "braille", slow: bool = False) -> None:
         super().__init__(id="panes")
+        self._symbols, self._slow = symbols, slow
         self.current = "diff"
         self.zoomed = False
         self._lower = "curves"
@@ -95,8 +96,8 @@ class Panes(Widget):
                     yield TextPane(id="why")
                 with Vertical(id="curves-pane", classes="pane"):
                     yield Line(id="curves-title", classes="pane-title")
-                    yield Chart(id="chart")
-                    yield Gauges(id="gauges")
+                    yield Chart(id="chart", symbols=self._symbols, slow=self._slow)
+                    yield Gauges(id="gauges", symbols=self._symbols)
                 with Vertical(id="log-pane", classes="pane"):
                     yield Line(id="log-title", classes="pane-title")
                     yield LogTail(id="log")

@@ -1,0 +1,66 @@
+"""How the screen looks and calls: `[screen]` of autoresearch.toml and the environment, checked before it opens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import ConfigError
+from tui.attention import Calls
+from tui.keymap import checked
+
+if TYPE_CHECKING:  # pydantic behind it takes as long as half of Textual
+    from core.config import Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the app is told; the defaults are those of a screen without a configuration."""
+
+    theme: str = ""
+    """empty: Textual's own choice"""
+    symbols: str = "braille"
+    slow: bool = False
+    keymap: Mapping[str, str] = field(default_factory=dict)
+    calls: Calls = field(default_factory=Calls)
+    tour: bool = True
+
+
+def look(screen: Screen, file: Path, environment: Mapping[str, str] = os.environ) -> Look:
+    """The configuration as the app takes it. TEXTUAL_THEME goes before the file: it belongs to this one terminal.
+
+    Raises:
+        ConfigError: an unknown theme, action or key.
+    """
+    source, theme = "TEXTUAL_THEME", environment.get("TEXTUAL_THEME", "")
+    if not theme:
+        source, theme = f"{file}: screen.theme", screen.theme
+    if theme:
+        _check_theme(source, theme)
+    return Look(
+        theme=theme,
+        symbols=screen.symbols,
+        slow="SSH_CONNECTION" in environment if screen.slow == "auto" else bool(screen.slow),
+        keymap=checked(screen.keymap, file),
+        calls=Calls(
+            bell=screen.notify.bell,
+            desktop=screen.notify.desktop,
+            command=tuple(screen.notify.command),
+            quiet=screen.notify.quiet,
+        ),
+        tour=screen.tour,
+    )
+
+
+def _check_theme(source: str, theme: str) -> None:
+    from textual.theme import BUILTIN_THEMES
+
+    names = sorted(BUILTIN_THEMES)
+    if theme not in names:
+        near = get_close_matches(theme, names, n=1)
+        words = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+        raise ConfigError(f"{source} = {theme!r}: there is no such theme; {words}", hint="nothing was changed")
