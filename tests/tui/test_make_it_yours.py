@@ -122,7 +122,8 @@ async def test_without_colour_every_state_says_itself_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, theme: str
 ) -> None:
     words = {
-        "waiting": "WAITS FOR YOU", "stale": "✗ The patch cannot run", "crashed": "✗ #1 CRASHED", "hostile": "✗ The patch cannot",
+        "waiting": "WAITS FOR YOU", "stale": "✗ The patch cannot run", "crashed": "✗ #1 CRASHED",
+        "hostile": "✗ The patch cannot",
         "diverged": "✗ #1 DIVERGED", "timeout": "✗ #1 TIMED OUT", "killed": "! #1 VOID", "better": "✓ #1 KEPT, better",
         "worse": "DISCARDED, worse", "noise": "INCONCLUSIVE, within the noise", "empty": "nothing was proposed yet",
         "preparing": "▶ Preparing the data", "preparation_failed": "✗ The data could not be", "thinking": "thinking",

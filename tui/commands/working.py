@@ -10,19 +10,13 @@ from pathlib import Path
 
 import click
 
+from core import secrets
 from core.engine.start import answers, start_detached
 from core.lab import Lab, create, find
 from core.models import Autonomy
-from core.requests import (
-    StopEngine,
-)
+from core.requests import StopEngine
 from core.store import Reader
-from tui.commands.frame import (
-    lab_argument,
-    narrate,
-    send,
-    who,
-)
+from tui.commands.frame import lab_argument, narrate, send, who
 
 DEFAULT_LAB = Path("lab")
 
@@ -47,13 +41,17 @@ def show_lab(opened: Lab, *, read_only: bool) -> None:
     from tui.look import look
 
     seen = look(config.screen, opened.config_file)
+    keys = secrets.set_aside()  # the engine gets them; a screen that anybody may look into needs none
+
+    def start() -> None:
+        start_detached(opened, keys=keys)
+
     if not read_only:
-        start_detached(opened)
+        start()
     from tui.app import open_screen
     from tui.tour import Memory
 
     tour = Memory() if seen.tour and not read_only else None
-    start = lambda: start_detached(opened)  # noqa: E731
     narrate(open_screen(opened, read_only=read_only, start_engine=start, look=seen, tour=tour))
 
 
