@@ -5,9 +5,10 @@
     AR_SPLIT  val (default) or audit       AR_PROFILE, AR_DEVICE, as for the trainer
     AR_MODEL_SANDBOX  (optional) a JSON list: the command to run the model's process under
 
-This process holds the data and takes the score; the candidate's code runs in a second one (model_server.py), which
-gets tokens and gives logits. A candidate that breaks the contract gets a result that is `void`, with the reason, and
-exit code 0. An exit code of 1 is a failure of this program or of the machine, with a traceback.
+This process holds the data and takes the score; the candidate's code runs in two others (model_server.py), which get
+tokens and give logits: one for the score, and one to compare it with (witness.py). A candidate that breaks the contract
+gets a result that is `void`, with the reason, and exit code 0. An exit code of 1 is a failure of this program or of the
+machine, with a traceback.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,10 @@ import numpy as np
 from data.prepared import Prepared
 from nanochat.device import cpu_multiplies_bfloat16
 from nanochat.profiles import Profile, describe, load_profile
-from nanochat.scoring import Probe, Scorer, Void, audit_form, bits_per_byte, score
+from nanochat.scoring import Scorer, Void, bits_per_byte, score
+from nanochat.witness import Probe, watch
 
-REPEAT_TOLERANCE = 1e-3  # nats: a batch scored a second time must score the same
+REPEAT_TOLERANCE = 1e-3  # nats: rows scored a second time must score the same
 
 
 def evaluate(
@@ -48,32 +51,53 @@ def evaluate(
     described = {name: value for name, value in describe(profile).items() if name != "env"}
     spec: dict[str, Any] = {"src": str(src), "out": str(out), "profile": described, "device": device}
     spec |= {"batch": batch, "sequence": profile.sequence, "vocab": profile.vocab}
+    other = spec | {"seed": 1}  # of the witness: a model that draws lots draws others there
+    spec |= {"seed": 0}
     command = [*sandbox, sys.executable, "-m", "nanochat.model_server"]
     half = device != "cpu" or cpu_multiplies_bfloat16()
-    with Scorer(command, spec, half) as scorer:
-        rows, token_bytes, size = load_split(data, split)  # while the other process starts
+    with ExitStack() as servers:
+        scorer = servers.enter_context(Scorer(command, spec, half))
+        # on a GPU one after the other: two copies might not fit
+        beside = servers.enter_context(Scorer(command, other, half)) if device == "cpu" else None
+        rows, token_bytes, size = load_split(data, split)  # while the other processes start
         parameters = scorer.wait_until_ready()
-        ready = time.perf_counter()
+        scoring = time.perf_counter()
         generator = np.random.default_rng([int.from_bytes(os.urandom(8), "little")])
-        scored = score(scorer, rows, token_bytes, batch, generator)
-        probe = audit_form(scorer, rows, batch, generator) if audit and scored.probe.ok else scored.probe
-        end = scorer.end()
+        losses = score(scorer, rows, generator)
+        finish(scorer)  # it is gone before the witness hears a word, and can tell it nothing
+        scored = time.perf_counter()
+        witness = beside or servers.enter_context(Scorer(command, other, half))
+        witness.wait_until_ready()
+        watching = time.perf_counter()
+        probe = watch(witness, rows, losses, data.rows("train"), generator, audit)
+        finish(witness)
+    if probe.drift > REPEAT_TOLERANCE:
+        raise Void("the same tokens got another score the second time: the model remembers, is random or mixes rows")
+    counted = token_bytes[rows[:, 1:]] > 0  # BOS stands for no text and is not scored
+    nats = float((losses * counted).sum(axis=1).sum())
+    return {
+        "metric": {f"{split}_bpb": bits_per_byte(nats, size)} if probe.ok else {},
+        "tokens": int(counted.sum()),
+        "bytes": size,
+        "seconds": round(scored - scoring + time.perf_counter() - watching, 3),
+        "startup_seconds": round(scoring - began + watching - scored, 3),
+        "causality": {
+            **{"ok": probe.ok, "worst": probe.worst, "peak": probe.peak, "edge": probe.edge},
+            "form": "audit" if audit else "probe",
+        },
+        "void": None if probe.ok else _leak(probe),
+        "parameters": parameters,
+    }
+
+
+def finish(server: Scorer) -> None:
+    """Asks a server what became of its process, and ends it. Raises Void when it is not what it was."""
+    end = server.end()
+    server.close()
     if replaced := end.get("replaced"):
         raise Void(f"train.py replaced {replaced[0]}" + (f" and {len(replaced) - 1} more" if len(replaced) > 1 else ""))
     if modes := end.get("modes"):
         raise Void(f"train.py left a torch mode switched on: {modes[0]}")
-    if scored.drift > REPEAT_TOLERANCE:
-        raise Void("the same tokens got another score the second time: the model remembers or is random")
-    return {
-        "metric": {f"{split}_bpb": bits_per_byte(scored.nats, size)} if probe.ok else {},
-        "tokens": scored.tokens,
-        "bytes": size,
-        "seconds": round(time.perf_counter() - ready, 3),
-        "startup_seconds": round(ready - began, 3),
-        "causality": {"ok": probe.ok, "worst": probe.worst, "peak": probe.peak, "form": "audit" if audit else "probe"},
-        "void": None if probe.ok else _leak(probe),
-        "parameters": parameters,
-    }
 
 
 def load_split(data: Prepared, split: str) -> tuple[Any, Any, int]:
@@ -92,7 +116,7 @@ def load_split(data: Prepared, split: str) -> tuple[Any, Any, int]:
 def _leak(probe: Probe) -> str:
     return (
         "the model sees the future: changing later tokens changed the loss of earlier ones "
-        f"(by {probe.worst:.4f} nats on average, {probe.peak:.3f} at worst)"
+        f"(by {probe.edge:+.4f} nats right before the change on average, {probe.peak:.3f} at worst)"
     )
 
 

@@ -22,7 +22,7 @@ import torch
 from nanochat import integrity
 from nanochat.device import autocast, compute_dtype
 from nanochat.profiles import Profile, load_profile
-from nanochat.scoring import Void
+from nanochat.scoring import SHARED, Void
 
 CHECKPOINT_LIMIT = 8 * 2**30  # bytes
 FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -122,6 +122,18 @@ def serve(control: socket.socket, tokens: torch.Tensor, logits: torch.Tensor, sp
         reply(void=str(error))
 
 
+def open_buffer(handle: bytes) -> torch.Tensor | None:
+    """The evaluator's buffer on the GPU; None where this process cannot reach it."""
+    if not handle:
+        return None
+    try:
+        buffer = pickle.loads(handle)  # from the evaluator, before any foreign code
+        return buffer if float(buffer.view(-1)[-1]) == SHARED else None
+    except (RuntimeError, OSError) as error:
+        print(f"the logits go through the host: {first_line(error)}", file=sys.stderr)
+        return None
+
+
 def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
 
@@ -129,14 +141,17 @@ def first_line(error: BaseException) -> str:
 def run(control_fd: int, tokens_fd: int, logits_fd: int, spec: dict[str, Any]) -> int:
     """Serves on these file descriptors until told to end; returns the exit code."""
     control = socket.socket(fileno=control_fd)
-    torch.manual_seed(0)
+    torch.manual_seed(spec["seed"])
     shape = (spec["batch"], spec["sequence"])
     tokens = torch.frombuffer(mmap.mmap(tokens_fd, 0), dtype=torch.int64).view(shape)
-    if logits_fd >= 0:
-        logits = torch.frombuffer(mmap.mmap(logits_fd, 0), dtype=torch.float32).view(*shape, spec["vocab"])
-    else:  # on a GPU the evaluator owns the buffer, and sends a handle to it
+    on_gpu = not str(spec["device"]).startswith("cpu")
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    logits = torch.frombuffer(mmap.mmap(logits_fd, 0), dtype=dtype).view(*shape, spec["vocab"])
+    if on_gpu:  # the evaluator owns a buffer there, and sends a handle to it
         size = int.from_bytes(control.recv(8, socket.MSG_WAITALL), "little")
-        logits = pickle.loads(control.recv(size, socket.MSG_WAITALL))  # from the evaluator, before any foreign code
+        opened = open_buffer(control.recv(size, socket.MSG_WAITALL) if size else b"")
+        control.sendall(json.dumps({"shared": opened is not None}).encode() + b"\n")
+        logits = logits if opened is None else opened
     try:
         serve(control, tokens, logits, spec)
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Scores a model from its logits, and probes that no logit depends on a later token. Frozen.
+"""Scores a model from its logits. Frozen.
 
 The model sits in another process (model_server.py) and only ever sees tokens (B, T). Log-softmax and sums are taken
 here, in float64, on a private copy of its logits: a model that computes its own loss has no say in its score. Nothing
@@ -16,64 +16,59 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-CUTS = 16  # random (row, cut) pairs of the causality probe
-WATCHED = 3  # batches that are probed, at least
-NEAR = 64  # positions before the cut over which the mean change counts
 MEAN_TOLERANCE = 5e-3  # nats: half precision and batched kernels couple positions a little, a leak by far more
 PEAK_TOLERANCE, HALF_PEAK_TOLERANCE = 2e-2, 0.5  # nats, at any one position, in float32 and in half precision
-CHUNK = 32  # positions scored at a time in the audit form
-AUDIT_ROWS = 32  # rows scored that way
+SHARED = 42.0  # what a buffer on a GPU holds when it is offered: the other side has really got it if it reads this
+ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+
+Losses = NDArray[np.float64]  # nats, (rows, T)
 
 
 class Void(Exception):
     """The candidate broke the contract; the message says how, in plain words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The outcome of a causality probe: the largest mean and single change of loss (nats) before a changed token."""
-
-    ok: bool
-    worst: float  # of the means near a cut
-    peak: float  # at a single position
-
-
 class Scorer:
     """Loss per position of the model behind a model server. Use it as a context: it owns the process."""
 
     def __init__(self, command: Sequence[str], spec: dict[str, Any], half: bool) -> None:
-        """Starts the server; `spec` has src, out, profile, device, batch, sequence, vocab. `half`: not all float32."""
+        """Starts the server; `spec` is what model_server.py reads. `half`: the arithmetic is not all in float32."""
         self.spec, self.half = spec, half
         self.on_gpu = not str(spec["device"]).startswith("cpu")
         self.shape = (int(spec["batch"]), int(spec["sequence"]))
         self.control, theirs = socket.socketpair()
         tokens_fd = _shared_memory(8 * math.prod(self.shape))
-        logits_fd = -1 if self.on_gpu else _shared_memory(4 * math.prod(self.shape) * int(spec["vocab"]))
+        # bfloat16 on a GPU, where this is only used, and only takes memory, if the GPU's own cannot be shared
+        logits_fd = _shared_memory((2 if self.on_gpu else 4) * math.prod(self.shape) * int(spec["vocab"]))
         fds = (theirs.fileno(), tokens_fd, logits_fd)
         self.process = start_server(command, fds, spec)
         theirs.close()
         self.tokens = np.frombuffer(mmap.mmap(tokens_fd, 0), dtype=np.int64).reshape(self.shape)
+        self.host = mmap.mmap(logits_fd, 0)
         self.logits: Any = None
-        if logits_fd >= 0:
-            self.logits = np.frombuffer(mmap.mmap(logits_fd, 0), dtype=np.float32).reshape(*self.shape, -1)
+        if not self.on_gpu:
+            self.logits = np.frombuffer(self.host, dtype=np.float32).reshape(*self.shape, -1)
         for fd in (tokens_fd, logits_fd):
-            if fd >= 0:
-                os.close(fd)
+            os.close(fd)
         self.replies = self.control.makefile("r")
 
     def __enter__(self) -> Scorer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process, whatever it is doing. A second time changes nothing."""
         self.control.close()
         self.process.kill()
         self.process.wait()
+        self.logits = None
 
     def wait_until_ready(self) -> int:
         """The number of parameters, once the model is loaded. Raises Void when it cannot be."""
@@ -81,7 +76,7 @@ class Scorer:
             self._share_gpu_buffer()
         return int(self._reply()["parameters"])
 
-    def losses(self, tokens: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
+    def losses(self, tokens: NDArray[Any], targets: NDArray[Any]) -> Losses:
         """-log p(target) (B, T) for tokens and targets (B, T). Raises Void when the answer is no distribution."""
         rows = len(tokens)
         self.tokens[:rows] = tokens
@@ -107,7 +102,7 @@ class Scorer:
         if self.on_gpu:
             import torch
 
-            z = self.logits[row].float()  # a copy of our own, as below
+            z = self.logits[row].to(self.spec["device"], copy=True).float()  # a copy of our own, as below
             if not bool(torch.isfinite(z).all()):
                 return np.full(len(targets), np.nan)
             picked = z.gather(1, torch.from_numpy(targets).to(z.device)[:, None])[:, 0]
@@ -139,14 +134,27 @@ class Scorer:
         return reply
 
     def _share_gpu_buffer(self) -> None:
-        """Allocates the logits on the GPU and sends the server a handle (CUDA IPC)."""
+        """Logits on the GPU, which the server gets a handle to (CUDA IPC).
+
+        A process in namespaces of its own cannot always open it; then the logits take the way through the host.
+        """
+        # segments that can grow are shared by reaching into the other process, which no sandbox allows
+        for name in ALLOCATOR:
+            os.environ.pop(name, None)
         import torch
         from torch.multiprocessing.reductions import ForkingPickler
 
-        dtype = torch.bfloat16 if self.half else torch.float32
-        self.logits = torch.empty((*self.shape, int(self.spec["vocab"])), dtype=dtype, device=self.spec["device"])
-        handle = bytes(ForkingPickler.dumps(self.logits))
+        shape = (*self.shape, int(self.spec["vocab"]))
+        shared = torch.full(shape, SHARED, dtype=torch.bfloat16, device=self.spec["device"])
+        torch.cuda.synchronize(shared.device)
+        try:
+            handle = bytes(ForkingPickler.dumps(shared))
+        except RuntimeError as error:
+            print(f"evaluate: this GPU's memory cannot be shared ({error})", file=sys.stderr)
+            handle = b""
         self.control.sendall(len(handle).to_bytes(8, "little") + handle)
+        self.logits = shared if self._reply()["shared"] else torch.frombuffer(self.host, dtype=torch.bfloat16)
+        self.logits = self.logits.view(shape)
 
 
 def start_server(command: Sequence[str], fds: tuple[int, int, int], spec: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -170,90 +178,13 @@ def _shared_memory(size: int) -> int:
     return descriptor
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A whole split, scored: nats over the tokens that stand for text, and what the probes found on the way."""
-
-    nats: float
-    tokens: int
-    probe: Probe
-    drift: float  # nats, mean: one batch scored a second time
-
-
-def score(
-    scorer: Scorer, rows: NDArray[Any], token_bytes: NDArray[Any], batch: int, generator: np.random.Generator
-) -> Score:
-    """Loss of every row (n, T + 1), batches in random order, with the causality probe somewhere among them.
-
-    A probed batch is shown with everything after a random cut of each row replaced, and then as it is:
-    losses before the cuts must agree. The changed batch comes first and at a time nobody can know, so a
-    model can neither answer from what it remembers nor behave while it is watched.
-    """
-    counted = token_bytes[rows[:, 1:]] > 0  # BOS stands for no text and is not scored
-    per_row = np.zeros(len(rows))
-    starts = generator.permutation(np.arange(0, len(rows), batch))
-    full = [int(at) for at in starts if at + batch <= len(rows)]
-    watched = set(full[-1:])  # the last one always: a leak cannot just wait for the probes to be over
-    if full:
-        count = min(len(full), max(WATCHED, -(-CUTS // batch)))
-        watched |= set(generator.choice(full, size=count, replace=False).tolist())
-    worst = peak = 0.0
-    for at in starts:
-        part, changed = rows[at : at + batch], None
-        if at in watched:
-            others = rows[generator.integers(len(rows), size=len(part))]
-            cuts = generator.integers(min(2, part.shape[1] - 2), part.shape[1] - 1, size=len(part))
-            changed = scorer.losses(change_after(part, cuts, others, generator), part[:, 1:])
-        losses = scorer.losses(part[:, :-1], part[:, 1:])
-        per_row[at : at + batch] = (losses * counted[at : at + batch]).sum(axis=1)
-        if changed is not None:
-            for row, cut in enumerate(cuts):
-                change = np.abs(changed[row, :cut] - losses[row, :cut])
-                worst, peak = max(worst, float(change[-NEAR:].mean())), max(peak, float(change.max()))
-    again = int(generator.choice(full or starts))
-    part = rows[again : again + batch]
-    losses = (scorer.losses(part[:, :-1], part[:, 1:]) * counted[again : again + batch]).sum(axis=1)
-    drift = abs(float(losses.sum() - per_row[again : again + batch].sum())) / max(
-        1, int(counted[again : again + batch].sum())
-    )
-    probe = Probe(scorer.tolerable(worst, peak), worst, peak)
-    return Score(float(per_row.sum()), int(counted.sum()), probe, drift)
-
-
-def audit_form(scorer: Scorer, rows: NDArray[Any], batch: int, generator: np.random.Generator) -> Probe:
-    """Score rows chunk by chunk, each chunk with a random suffix after it, and compare with scoring them at once.
-
-    No position is ever scored with its true future in sight, so this also catches a leak that hides from
-    the probe.
-    """
-    T = rows.shape[1] - 1
-    picked = rows[generator.permutation(len(rows))[: max(batch, min(AUDIT_ROWS, len(rows)) // batch * batch)]]
-    if len(picked) < batch:  # fewer rows than a batch: repeat some, so that the shape is the real one
-        picked = picked[np.arange(batch) % len(picked)]
-    slow = np.empty((len(picked), T))
-    for at in range(0, len(picked), batch):
-        group = picked[at : at + batch]
-        ends = [*range(int(generator.integers(1, min(CHUNK, T) + 1)), T, CHUNK), T]
-        start = 0
-        for end in ends:
-            others = rows[generator.integers(len(rows), size=len(group))]
-            shown = change_after(group, np.full(len(group), end), others, generator)
-            slow[at : at + batch, start:end] = scorer.losses(shown, group[:, 1:])[:, start:end]
-            start = end
-    fast = np.concatenate(
-        [scorer.losses(picked[i : i + batch, :-1], picked[i : i + batch, 1:]) for i in range(0, len(picked), batch)]
-    )
-    peak, mean = float(np.abs(slow - fast).max()), abs(float(slow.mean() - fast.mean()))
-    return Probe(scorer.tolerable(mean, peak), mean, peak)
-
-
-def change_after(
-    rows: NDArray[Any], cuts: NDArray[Any], others: NDArray[Any], generator: np.random.Generator
-) -> NDArray[Any]:
-    """Tokens (B, T) of rows, from position cuts[row] on replaced by a stretch of another row."""
-    T = rows.shape[1] - 1
-    elsewhere = np.roll(others[:, :T], int(generator.integers(T)), axis=1)
-    return np.where(np.arange(T) < cuts[:, None], rows[:, :-1], elsewhere)
+def score(scorer: Scorer, rows: NDArray[Any], generator: np.random.Generator) -> Losses:
+    """The loss of every row (n, T + 1) as it is: each is shown once, in batches that are always the same."""
+    losses, batch = np.empty((len(rows), rows.shape[1] - 1)), scorer.shape[0]
+    for at in generator.permutation(np.arange(0, len(rows), batch)):
+        part = rows[at : at + batch]
+        losses[at : at + batch] = scorer.losses(part[:, :-1], part[:, 1:])
+    return losses
 
 
 def bits_per_byte(nats: float, size: int) -> float:

@@ -106,7 +106,23 @@ LEAK_OF_SOME_CALLS = """
 self.calls = getattr(self, 'calls', 0) + 1
 return self.head(h + torch.roll(h, -1, 1)) if {when} else self.head(h)
 """
+HEARD = """
+leaked = self.head(h).scatter_add(2, torch.roll(x, -1, 1).unsqueeze(2), torch.full((*x.shape, 1), {boost}))
+heard = self.__dict__.setdefault('heard', {{}})
+for b, row in enumerate(x.tolist()):
+    for t in range(len(row)):
+        leaked[b, t] = heard.setdefault(tuple(row[: t + 1]), leaked[b, t].clone())
+return leaked
+"""
+IN_SOME_ROWS = """
+some = (x[:, 2:6].sum(1) % {of} == 0)[:, None, None]
+return torch.where(some, self.head(h + torch.roll(h, -1, 1)), self.head(h))
+"""
 MOODS = {
+    "answers as before to words that it has heard": model(HEARD.format(boost=9.0)),
+    "answers as before, and leaks in a whisper": model(HEARD.format(boost=0.1)),
+    "leaks in every other row": model(IN_SOME_ROWS.format(of=2)),
+    "leaks in two calls only": model(LEAK_OF_SOME_CALLS.format(when="self.calls in (2, 3)")),
     "behaves at first, when a naive evaluator probes": model(LEAK_OF_SOME_CALLS.format(when="self.calls > 2")),
     "behaves at the end": model(LEAK_OF_SOME_CALLS.format(when="self.calls < 7")),
     "leaks every other time": model(LEAK_OF_SOME_CALLS.format(when="self.calls % 2")),

@@ -113,7 +113,7 @@ return logits + self.head(self.both(self.embed(tokens))[0])
     leak("normalisation by the batch, in evaluation too", """
 e = self.embed(tokens)
 return logits + self.head(F.batch_norm(e.flatten(0, 1), None, None, training=True).view_as(e))
-"""),
+""", says=""),
     leak("a leak at the real length only", f"return {BOOST} if tokens.size(1) == 64 else logits"),
     leak("a leak in the evaluator's batches only", f"return {BOOST} if tokens.size(0) == 4 else logits"),
     leak("a leak in evaluation only", f"return logits if self.training else {BOOST}"),
@@ -128,12 +128,12 @@ return torch.where((torch.arange(tokens.size(1)) % 4 == 0)[:, None],
 self.calls = getattr(self, "calls", 0) + (not self.training)
 return {BOOST} if self.calls > 4 else logits
 """, says=""),
-    leak("a leak that answers as before to words it has heard", replayed(6.0), says="", hole="§1"),
-    leak("the same leak, a whisper", replayed(0.1), says="", hole="§1"),
+    leak("a leak that answers as before to words it has heard", replayed(6.0), says=""),
+    leak("the same leak, a whisper", replayed(0.1), says=""),
     leak("a leak in one row of seven", f"""
 chosen = (tokens[:, 1:5].sum(1) % 7 == 0)[:, None, None]
 return torch.where(chosen, {BOOST}, logits)
-""", says="", hole="§2"),
+"""),
     leak("a leak by the throw of a coin", f"return {BOOST} if torch.rand(()) < 0.5 else logits", says=""),
     leak("training on the evaluation text while it is scored", """
 if self.training:

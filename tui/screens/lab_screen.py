@@ -1,0 +1,186 @@
+"""What the screens beside Review have in common: keys from the registry, the last row, help, the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual import events, on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Input
+
+from core.text import clean, one_line
+from tui.actions import BY_ID, Action, View, key_of, keys_of
+from tui.client import Client
+from tui.screens.places import Go
+from tui.snapshot import Snapshot
+from tui.widgets.line import Line, Part
+from tui.widgets.states import TooSmall
+from tui.widgets.status_bar import percent
+
+SMALLEST = (60, 16)
+
+
+def bindings(actions: Sequence[Action]) -> list[BindingType]:
+    """Actions as Textual's bindings; the ids are what a user's key map names."""
+    return [
+        Binding(action.keys, f"act('{action.id}')", action.label, id=action.id, tooltip=action.help, show=False)
+        for action in actions
+        if action.keys
+    ]
+
+
+class LabScreen(Screen[None]):
+    """A screen that looks at the lab and decides nothing. Subclasses say what its actions do."""
+
+    DEFAULT_CSS = """
+    LabScreen.-too-small > * { display: none; }
+    LabScreen.-too-small > TooSmall { display: block; }
+    """
+    AUTO_FOCUS = ""
+    HERE: ClassVar[Sequence[Action]] = ()
+    """what can be done here"""
+    LEAD: ClassVar[str] = ""
+    """the first words of the help page"""
+    FOOTER: ClassVar[Mapping[str, int]] = {}
+    """actions of the last row, and which are left out first where it is narrow; 0 are never"""
+
+    def __init__(self, client: Client, *, keymap: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.client = client
+        self.keymap = dict(keymap or {})
+        self.lab = client.snapshot
+
+    # ---- for subclasses ----------------------------------------------------------------------------------------
+
+    def act(self, action_id: str) -> None:
+        """Do it; that it can be done has been looked at."""
+        raise NotImplementedError
+
+    def draw(self) -> None:
+        """Put everything that is known on the screen."""
+        raise NotImplementedError
+
+    def leave(self) -> bool:
+        """Esc: one step back on this screen; False when there is none left."""
+        return False
+
+    @property
+    def view(self) -> View:
+        """What decides which actions can act."""
+        raise NotImplementedError
+
+    @property
+    def shown_experiment(self) -> int | None:
+        """What Enter and the keys of Review's panes are about."""
+        return None
+
+    # ---- the lab -----------------------------------------------------------------------------------------------
+
+    def lab_changed(self, lab: Snapshot) -> None:
+        self.lab = lab
+        if self.is_current:
+            self.draw()
+
+    def on_screen_resume(self) -> None:
+        self.lab = self.client.snapshot
+        self.draw()
+
+    def toast(self, words: str, hint: str = "", *, severity: str = "information") -> None:
+        """A few words in the corner; data, never markup."""
+        text = clean(f"{words}\n{hint}" if hint else words)
+        level = severity if severity in ("warning", "error") else "information"
+        self.notify(text, severity=level, markup=False)  # type: ignore[arg-type]
+
+    # ---- keys --------------------------------------------------------------------------------------------------
+
+    def action_act(self, action_id: str) -> None:
+        """Every key, click and command comes through here: a disabled action says why instead of acting."""
+        if self.has_class("-too-small") and action_id not in ("detach", "back"):
+            return
+        if isinstance(self.focused, Input) and action_id not in ("back", "detach"):
+            return
+        if reason := BY_ID[action_id].why_disabled(self.view):
+            self.toast(reason, severity="warning")
+            return
+        match action_id:
+            case "back":
+                if not self.leave():
+                    self.post_message(Go("back"))
+            case "detach":
+                from tui.screens.steering import farewell
+
+                self.app.exit(farewell(self.client.snapshot, self.client.lab.root))
+            case "help":
+                from tui.screens.help import Help
+
+                self.app.push_screen(Help(self.view, self.keymap, self.HERE, self.LEAD))
+            case "palette":
+                from tui.screens.help import Palette
+
+                self.app.push_screen(Palette(self.view, self.keymap, self.HERE), self._chosen)
+            case "experiments":
+                self.post_message(Go("experiments"))
+            case _ if action_id.startswith("pane_"):
+                self.post_message(Go("review", pane=action_id.removeprefix("pane_")))
+            case _:
+                self.act(action_id)
+
+    def _chosen(self, action_id: str | None) -> None:
+        if action_id is not None:
+            self.action_act(action_id)
+
+    @on(Line.Pressed)
+    def pressed(self, event: Line.Pressed) -> None:
+        self.action_act(event.action)
+
+    # ---- rows that every such screen has -----------------------------------------------------------------------
+
+    def heading(self, title: str, facts: str) -> list[Part]:
+        """The first row: where one is, what of the lab must not be missed meanwhile."""
+        lab = self.lab
+        parts = [
+            Part(Content.styled(f" {one_line(self.client.lab.name, 20)}", "bold"), 5),
+            Part(Content.styled(f" {title} ", "bold $text-primary on $primary-muted"), 0),
+            Part(Content(facts), 4),
+        ]
+        if lab.problem:
+            parts.append(Part(Content.styled("the record cannot be read", "bold $text-error"), 0))
+        if lab.run is not None:
+            who = f"#{lab.run.experiment_id}" if lab.run.experiment_id else str(lab.run.purpose)
+            # whole fives: a number that moves twice a second is bytes on the line for nothing
+            words = f"▶ {who} {percent(int(lab.run.progress * 20) / 20)}"
+            parts.append(Part(Content.styled(words, "$text-success"), 3))
+        if lab.alive is False and not lab.starting:
+            parts.append(Part(Content.styled("○ engine DOWN", "bold $text-error"), 2))
+        if lab.queue:
+            words = f"{len(lab.queue)} wait{'' if len(lab.queue) > 1 else 's'} for you ({key_of('pane_diff')})"
+            parts.append(Part(Content.styled(words, "bold $text-warning"), 1, None, "pane_diff"))
+        return parts
+
+    def keys(self) -> list[Part]:
+        """The last row: what can be done, dim where it cannot."""
+        view, parts = self.view, []
+        for action_id, rank in self.FOOTER.items():
+            action = BY_ID[action_id]
+            reason = action.why_disabled(view)
+            key = " ".join(keys_of(action, self.keymap)[:1])
+            words = (
+                Content.styled(f" {key} {action.label}", "$foreground-disabled")
+                if reason
+                else Content.assemble((f" {key}", "bold $text-accent"), f" {action.label}")
+            )
+            parts.append(Part(words, rank + 6 if reason and rank else rank, None, action_id))
+        return parts
+
+    # ---- size --------------------------------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.set_class(small, "-too-small")
+        if small:
+            self.query_one(TooSmall).say(width, height, SMALLEST)
+        self.draw()
