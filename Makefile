@@ -27,7 +27,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "not slow and not soak and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not soak and not gpu"
 
 # Everything CI runs.
 test: $(READY)
@@ -35,14 +35,14 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "not soak"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not soak"
 
 # What only a CUDA device can show, offline; without one the tests skip and say why.
 gpu: $(READY)
 	$(BIN)/pytest -rs -m gpu
 
 soak: $(READY)
-	$(BIN)/pytest -m soak
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m soak
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -26,7 +26,8 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
         self.bytes = b""
         """everything the program wrote"""
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment = {**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})}
         self.child = pexpect.spawn(argv[0], list(argv[1:]), dimensions=(rows, columns), env=environment, timeout=None)
 
     def __enter__(self) -> Self:

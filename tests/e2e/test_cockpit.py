@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         "runs": 'devices = ["cpu"]\nmin_free_gigabytes = 0',
         "screen": "tour = false",
     }.items():
-        text = text.replace(f"[{section}]\n", f"[{section}]\n{lines}\n")
+        text, found = re.subn(rf"(?m)^\[{section}\].*$", f"[{section}]\n{lines}", text)
+        assert found == 1, f"a new lab's file has no section {section}"
     made.config_file.write_text(text)
     yield made
     run(["stop", str(made.root)])
