@@ -230,13 +230,18 @@ class Review(Screen[None]):
 
     def _tick(self) -> None:
         """Once a second: elapsed times, time left, the undo window."""
-        if self.is_current:
+        if self.is_current and self._whole:
             self.drawing.times()
 
     def draw(self) -> None:
         """Put everything that is known on the screen."""
-        if self._ready:
+        if self._whole:
             self.drawing.everything()
+
+    @property
+    def _whole(self) -> bool:
+        """Mounted, and not being taken down: a read that returns while the screen ends finds its parts gone."""
+        return self._ready and bool(self.query("#keys")) and bool(self.query("#status"))
 
     @property
     def run_in_view(self) -> Run | None:
