@@ -11,7 +11,7 @@ from core.engine.bench import Bench, log
 from core.engine.reviewing import Reviewing
 from core.errors import LabError, PatchError, ResearcherError
 from core.failpoints import failpoint
-from core.models import Experiment, Message, Proposal, State, Via
+from core.models import Experiment, Message, Proposal, Review, State, Via
 from core.researchers.base import Researcher, Revision, Situation, Unavailable
 from core.text import duration
 
@@ -100,7 +100,7 @@ class Proposing:
         def tried(changed: Mapping[str, str]) -> int | None:
             return store.tried(patches.syntax_sha256({**files, **changed}))
 
-        reviews: dict[int, list[object]] = {}
+        reviews: dict[int, list[Review]] = {}
         for review in store.reviews():
             if review.undone_at is None:
                 reviews.setdefault(review.experiment_id, []).append(review)
@@ -113,7 +113,7 @@ class Proposing:
             metric=target.metric,
             direction=target.direction,
             history=store.experiments(),
-            reviews=reviews,  # type: ignore[arg-type]
+            reviews=reviews,
             messages=store.messages(unanswered=True),
             revision=revision,
             sigma=noise.get(self.bench.devices[0].kind, {}).get("sigma"),

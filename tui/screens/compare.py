@@ -21,7 +21,7 @@ from tui.client import Client
 from tui.comparison import LETTERS, Comparison, Side, compare, tokens_of
 from tui.detail import Sources, with_live
 from tui.listing import SIGNS, outcome
-from tui.screens.lab_screen import LabScreen, bindings
+from tui.screens.lab_screen import LabScreen, bindings, scroll
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line, Part
 from tui.widgets.numbers import numbers
@@ -332,17 +332,7 @@ class Compare(LabScreen):
 
     def _move(self, how: str) -> None:
         pane = self.query_one("#code", DiffView) if self.pane == "code" else self.query_one("#numbers", TextPane)
-        match how:
-            case "down" | "up":
-                pane.scroll_line(1 if how == "down" else -1)
-            case "half_down" | "half_up":
-                pane.scroll_page(0.5 if how == "half_down" else -0.5)
-            case "page_down" | "page_up":
-                pane.scroll_page(1 if how == "page_down" else -1)
-            case "top":
-                pane.top()
-            case "bottom":
-                pane.bottom()
+        scroll(pane, how)
 
     def leave(self) -> bool:
         if self.zoomed:

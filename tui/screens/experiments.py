@@ -23,7 +23,7 @@ from tui.actions import ON_EXPERIMENTS, View, key_of
 from tui.client import Client
 from tui.detail import Detail
 from tui.listing import Listing, authors_of, listed, next_of, outcomes_of
-from tui.screens.lab_screen import LabScreen, bindings
+from tui.screens.lab_screen import LabScreen, bindings, scroll
 from tui.screens.places import Go
 from tui.survey import Survey, survey
 from tui.widgets.details import details
@@ -296,17 +296,7 @@ class Experiments(LabScreen):
 
     def _move(self, how: str) -> None:
         pane = self.table if self.pane == "table" else self.query_one(f"#{self.pane}", TextPane)
-        match how:
-            case "down" | "up":
-                pane.scroll_line(1 if how == "down" else -1)
-            case "half_down" | "half_up":
-                pane.scroll_page(0.5 if how == "half_down" else -0.5)
-            case "page_down" | "page_up":
-                pane.scroll_page(1 if how == "page_down" else -1)
-            case "top":
-                pane.top()
-            case _:
-                pane.bottom()
+        scroll(pane, how)
 
     @on(ExperimentsTable.Opened)
     def _open(self) -> None:
