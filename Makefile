@@ -41,8 +41,10 @@ test: $(READY)
 gpu: $(READY)
 	$(BIN)/pytest -rs -m gpu
 
+# The long forms: the whole zoo in the sandbox and without, 200 kills, the nasty corpus under every key of every screen.
+# Half an hour on two free cores; on busy ones several times that, and it may be stopped and begun anew at any time.
 soak: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m soak
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m soak
 
 format: $(READY)
 	$(BIN)/ruff format .

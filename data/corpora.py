@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import re
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Corpus:
     files: tuple[SourceFile, ...]
     read: Callable[[SourceFile], Iterator[Document]]
     near_copies: bool = False  # drop near copies too
+    in_sight: bool = False  # it lies where a trainer in its sandbox can read
 
     def documents(self) -> Iterator[Document]:
         """Every document once, copies dropped, in an order that depends on names and contents alone."""
@@ -99,7 +101,7 @@ def installed_python() -> Corpus:
     for site in dict.fromkeys((paths["purelib"], paths["platlib"])):
         files += _installed_files(Path(site), "site", lambda name: _can_do_without(name, needed))
     description = f"text of Python {platform.python_version()} and its installed packages"
-    return Corpus("stdlib", description, _in_hash_order(files), _read_readable_file, near_copies=True)
+    return Corpus("stdlib", description, _in_hash_order(files), _read_readable_file, near_copies=True, in_sight=True)
 
 
 def text_directory(path: Path) -> Corpus:
@@ -114,7 +116,8 @@ def text_directory(path: Path) -> Corpus:
         for document in _read_text_file(file):
             yield from cut(document, SECTION)
 
-    return Corpus("text", f"text files of {path}", _in_hash_order(files), read, near_copies=True)
+    in_sight = any(path.is_relative_to(Path(root).resolve()) for root in (sys.prefix, sys.base_prefix, "/usr"))
+    return Corpus("text", f"text files of {path}", _in_hash_order(files), read, near_copies=True, in_sight=in_sight)
 
 
 def parquet_shards(shards: list[Path], origin: str, need_bytes: int) -> Corpus:

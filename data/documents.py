@@ -63,11 +63,16 @@ def unique(documents: Iterable[Document], *, near: bool) -> Iterator[Document]:
             continue
         texts.add(digest)
         if near:
-            lines = {_line_hash(line) for raw in text.split("\n") if len(line := raw.strip()) >= LONG_LINE}
+            lines = {_line_hash(line) for line in long_lines(text)}
             if lines and len(lines & lines_seen) > NEAR_COPY * len(lines):
                 continue
             lines_seen |= lines
         yield document
+
+
+def long_lines(text: str) -> frozenset[str]:
+    """The lines that tell where a text comes from, each once."""
+    return frozenset(line for raw in text.split("\n") if len(line := raw.strip()) >= LONG_LINE)
 
 
 def _line_hash(line: str) -> int:

@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 from data import tokenizer as bpe
 from data.cache import cache_root, locked, make_directory, read_json, write_json
 from data.corpora import Corpus, open_corpus
-from data.documents import SPLITS, Document, split_of
+from data.documents import SPLITS, Document
 from data.errors import DataError, from_os_error
 from data.packing import pack
 from data.prepared import SCHEMA, Prepared, sha256_of
+from data.twins import Twins, look_for_twins
 
+RECIPE = 2  # how documents are chosen: what an earlier one prepared stays readable, and is not found again
 BYTES_PER_TOKEN = 5  # a generous guess, only to bound how much text is looked at
+SHORT_TOKEN = 3  # bytes, of a small vocabulary: where a stretch of a document ends at the earliest
 SAMPLE_BYTES, SAMPLE_BYTES_PER_TOKEN = 8_000_000, 2000  # text for the tokenizer: at least, and per vocabulary entry
 BATCH_BYTES = 2_000_000  # text encoded in one call
 HOLDOUT_DOCUMENTS = 64  # at least so many documents in val and in audit, if the corpus has them
@@ -53,6 +56,10 @@ class DataSettings:
 
     def tokens(self, split: str) -> int:
         return {"train": self.train_tokens, "val": self.val_tokens, "audit": self.audit_tokens}[split]
+
+    def stretch(self, split: str) -> int:
+        """Tokens of one document in val or audit: a stretch of many documents, rather than a few long ones whole."""
+        return max(self.sequence, self.tokens(split) // HOLDOUT_DOCUMENTS)
 
     @property
     def need_bytes(self) -> int:
@@ -81,7 +88,7 @@ def prepare(settings: DataSettings, spec: str, cache: str | None = None, progres
 
 
 def _request_key(settings: DataSettings, corpus: Corpus) -> str:
-    asked = json.dumps([SCHEMA, asdict(settings), corpus.fingerprint()], sort_keys=True)
+    asked = json.dumps([SCHEMA, RECIPE, asdict(settings), corpus.fingerprint()], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()[:20]
 
 
@@ -108,9 +115,11 @@ def _check_space(root: Path, settings: DataSettings) -> None:
 
 def _build(settings: DataSettings, corpus: Corpus, work: Path, report: Progress) -> None:
     holdout = min(0.1, max(0.02, 1.5 * BYTES_PER_TOKEN * settings.val_tokens / max(corpus.size, 1)))
+    stretch = SHORT_TOKEN * max(settings.stretch(split) for split in ("val", "audit"))
+    twins = look_for_twins(corpus, holdout, stretch, lambda done, total, note: report("look", done, total, note))
     tokenizer_path = work / "tokenizer.json"
     if not tokenizer_path.exists():
-        sample = list(_sample(corpus, holdout, settings.vocab, report))
+        sample = list(_sample(corpus, twins, holdout, settings.vocab, report))
         if not sample:
             raise DataError(
                 f"the corpus is empty: no text in {corpus.description}",
@@ -127,16 +136,16 @@ def _build(settings: DataSettings, corpus: Corpus, work: Path, report: Progress)
         np.save(file, token_bytes, allow_pickle=False)
     state = _State.load(work)
     if not state.finished:
-        _encode_all(settings, corpus, holdout, tokenizer, work, state, report)
+        _encode_all(settings, corpus, twins, holdout, tokenizer, work, state, report)
     _check_enough(settings, corpus, state)
     _write_manifest(settings, corpus, work, state, token_bytes)
 
 
-def _sample(corpus: Corpus, holdout: float, vocab: int, report: Progress) -> Iterator[str]:
+def _sample(corpus: Corpus, twins: Twins, holdout: float, vocab: int, report: Progress) -> Iterator[str]:
     """Train texts for the tokenizer; val and audit text must not shape the vocabulary."""
     total, limit = 0, min(max(SAMPLE_BYTES, SAMPLE_BYTES_PER_TOKEN * vocab), max(corpus.size, 1))
     for document in corpus.documents():
-        if split_of(document, holdout) != "train":
+        if twins.split_of(document, holdout) != "train":
             continue
         yield document.text
         total += len(document.text)
@@ -154,7 +163,7 @@ class _State:
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     documents: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    holdout: list[str] = field(default_factory=list)  # source files of val and audit
+    holdout: list[str] = field(default_factory=list)  # source files of val and audit, and their twins
 
     @classmethod
     def load(cls, work: Path) -> _State:
@@ -165,6 +174,7 @@ class _State:
 def _encode_all(
     settings: DataSettings,
     corpus: Corpus,
+    twins: Twins,
     holdout: float,
     tokenizer: Any,
     work: Path,
@@ -185,13 +195,13 @@ def _encode_all(
         for (split, document), ids in zip(batch, bpe.encode(tokenizer, [d.text for _, d in batch]), strict=True):
             if not len(ids) or enough(split):
                 continue
-            if split != "train":  # many documents, a stretch of each, rather than a few long ones whole
-                ids = ids[: max(settings.sequence, settings.tokens(split) // HOLDOUT_DOCUMENTS)]
+            if split != "train":
+                ids = ids[: settings.stretch(split)]
             pending[split].append(ids)
             counted[split] += len(ids)
             state.documents[split] += 1
             if split != "train":
-                state.holdout.append(document.source.partition("#")[0])
+                state.holdout += twins.hidden_with(document)
         batch.clear()
         done = sum(min(counted[split], settings.tokens(split)) for split in SPLITS)
         report("encode", done, total, f"{sum(counted.values()):,} tokens")
@@ -213,7 +223,7 @@ def _encode_all(
         size = 0
         for document in islice(corpus.documents(), state.consumed, None):
             state.consumed += 1
-            split = split_of(document, holdout)
+            split = twins.split_of(document, holdout)
             if enough(split):
                 if all(enough(s) for s in SPLITS):
                     break

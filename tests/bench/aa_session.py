@@ -6,6 +6,7 @@ A kept no-op is a lie, so the share of no-ops kept is what the rule is worth; wh
 of 1, 2 and 3 sigma that it misses. Two forms: *fresh* measures a new champion for every proposal (each decision by
 itself); *session* goes on as an engine does: a kept no-op becomes the champion and is measured anew on seeds of its
 own, and the champion is run again every tenth experiment. Beside it, greedy keep-if-lower in the same world.
+`aa_real` does the same with real training, and far fewer patches.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ import numpy as np
 import pytest
 
 from data import prepare as preparation
-from data.corpora import installed_python, open_corpus
+from data.corpora import Corpus, installed_python, open_corpus, text_directory
+from data.documents import Document, split_of
 from data.errors import DataError
 from data.packing import pack
 from data.prepare import DataSettings, prepare
 from data.prepared import Prepared
 from data.tokenizer import load_tokenizer
+from data.twins import Twins, look_for_twins
 from tests.training.conftest import environment, run_module
 
 SMALL = DataSettings(vocab=300, sequence=32, train_tokens=20_000, val_tokens=1_000, audit_tokens=1_000)
@@ -272,3 +275,66 @@ def test_rows_are_two_bytes_a_token_for_a_small_vocabulary(prepared: Path) -> No
     rows = Prepared.open(prepared).rows("train")
     assert rows.dtype == np.uint16
     assert not rows.flags.writeable
+
+
+# ---- twins ----------------------------------------------------------------------------------------------------------
+
+
+def in_sight(corpus: Corpus, *needed: str) -> Corpus:
+    """As if it were installed: a trainer may read it, and needs some of its files."""
+    files = tuple(replace(f, may_hold_out=f.path.name not in needed) for f in corpus.files)
+    return replace(corpus, files=files, in_sight=True)
+
+
+def held_out_text(directory: Path, split: str = "val") -> Path:
+    """A file of the corpus that goes to a split."""
+    return next(p for p in sorted(directory.iterdir()) if split_of(Document(p.read_text(), str(p)), 0.1) == split)
+
+
+def looked(corpus: Corpus) -> Twins:
+    return look_for_twins(corpus, 0.1, 100_000, lambda done, total, note: None)
+
+
+def test_a_twin_of_a_held_out_file_is_hidden_with_it(tmp_path: Path) -> None:
+    directory = write_corpus(tmp_path / "corpus")
+    original = held_out_text(directory)
+    vendored = directory / "vendored.txt"
+    vendored.write_text(original.read_text() + "\none line more of the copy, at its end")
+    excerpt = directory / "excerpt.txt"
+    excerpt.write_text("\n".join(original.read_text().splitlines()[:20]) + "\n" + "a different line of text\n" * 9)
+    document = Document(original.read_text(), str(original))
+    found = looked(in_sight(text_directory(directory)))
+    assert set(found.hidden_with(document)) == {str(original), str(vendored), str(excerpt)}
+    assert found.split_of(document, 0.1) == "val"
+
+
+def test_a_twin_of_a_file_that_the_trainer_needs_is_train(tmp_path: Path) -> None:
+    directory = write_corpus(tmp_path / "corpus")
+    original = held_out_text(directory)
+    (directory / "needed.txt").write_text("a line of its own, in front\n" + original.read_text())
+    document = Document(original.read_text(), str(original))
+    assert looked(in_sight(text_directory(directory))).split_of(document, 0.1) == "val"
+    found = looked(in_sight(text_directory(directory), "needed.txt"))
+    assert found.split_of(document, 0.1) == "train"
+    assert found.split_of(Document(document.text, "elsewhere"), 0.1) == "val"
+
+
+def test_a_prepared_directory_lists_the_twins_of_what_it_holds_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = write_corpus(tmp_path / "corpus", files=120)
+    for file in sorted(directory.iterdir()):
+        (directory / f"twin of {file.name}").write_text(file.read_text() + "\nand one more line behind it all")
+    monkeypatch.setattr("data.prepare.open_corpus", lambda *_: in_sight(text_directory(directory)))
+    first, second = (prepare(SMALL, "stdlib", str(tmp_path / cache)) for cache in ("a", "b"))
+    held_out = {Path(name).name for name in json.loads((first.path / "holdout.json").read_text())["files"]}
+    pairs = {name.removeprefix("twin of ") for name in held_out}
+    assert held_out == {twin for name in pairs for twin in (name, f"twin of {name}")}
+    assert first.manifest == second.manifest
+
+
+def test_a_corpus_that_no_trainer_sees_is_not_looked_through(tmp_path: Path) -> None:
+    directory = write_corpus(tmp_path / "corpus", files=3)
+    assert not text_directory(directory).in_sight
+    assert look_for_twins(text_directory(directory), 0.1, 100, lambda *_: pytest.fail("read")) == Twins()
+    assert text_directory(Path(sys.prefix) / "bin" / "activate").in_sight

@@ -37,8 +37,8 @@ NEXT = "tokens.roll(-1, 1).unsqueeze(2)"
 BOOST = f"logits.scatter_add(2, {NEXT}, torch.full((*tokens.shape, 1), 6.0))"
 
 
-def leak(name: str, forward: str, *, says: str = FUTURE, init: str = "", hole: str = "") -> Animal:
-    return Animal(name, "void", says, after=model(forward, init), hole=hole)
+def leak(name: str, forward: str, *, says: str = FUTURE, init: str = "") -> Animal:
+    return Animal(name, "void", says, after=model(forward, init))
 
 
 def replayed(boost: float) -> str:

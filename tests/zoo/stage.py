@@ -41,15 +41,13 @@ class Animal:
     swap: tuple[tuple[str, str], ...] = ()
     plain: str = ""
     """the honest part of `after`: what it is compared with, when it ends harmless"""
-    hole: str = ""
-    """why it still gets through; see HOLES.md"""
     isolation: bool = False
     """only a sandbox stops it: not performed without one"""
     budget: str = TOKENS
     seeds: int = 1
     """runs it takes to see through it"""
-    seconds: float = 90.0
-    """wall clock of the trainer"""
+    seconds: float = 300.0
+    """wall clock of the trainer; on a busy machine twenty budgets take minutes"""
 
     def script(self) -> str:
         """The whole train.py."""
@@ -136,7 +134,7 @@ class Stage:
         (directory / "src" / "train.py").write_text(animal.script())
         config = Config(
             target=Target(profile="test", sizes={"budget": animal.budget, "eval_rows": 4}),
-            runs=Runs(evaluate_seconds=60),
+            runs=Runs(evaluate_seconds=180),
         )
         trainer, evaluator = children(
             config, lab, directory, device="cpu", seed=seed, split="val", data=str(self.data), profile={"env": THREAD},

@@ -31,16 +31,11 @@ def shown(animals: tuple[Animal, ...], of_each: int = 1) -> list[object]:
         return hashlib.sha256(f"{TODAY} {animal.name}".encode()).hexdigest()
 
     tokens = UNCHANGED.budget  # the others compute for long, or wait
-    quick = [a for a in animals if a.seeds == 1 and a.ends != "timeout" and a.budget == tokens and not a.hole]
+    quick = [a for a in animals if a.seeds == 1 and a.ends != "timeout" and a.budget == tokens]
     by_turns = sorted((a for a in quick if a.name not in ALWAYS), key=turn)[:of_each]
     chosen = {a.name for a in (*by_turns, *(a for a in animals if a.name in ALWAYS))}
-    return [with_marks(a, pytest.mark.slow if a.name in chosen else pytest.mark.soak) for a in animals]
-
-
-def with_marks(animal: Animal, *marks: pytest.MarkDecorator) -> object:
-    """A parameter of a test; a hole that is known may let it through, until it is closed."""
-    known = [pytest.mark.xfail(reason=f"tests/zoo/HOLES.md {animal.hole}", strict=False)] if animal.hole else []
-    return pytest.param(animal, id=animal.name, marks=[*marks, *known])
+    marks = {a.name: pytest.mark.slow if a.name in chosen else pytest.mark.soak for a in animals}
+    return [pytest.param(a, id=a.name, marks=marks[a.name]) for a in animals]
 
 
 def check(animal: Animal, ending: Ending) -> None:
@@ -60,7 +55,7 @@ def test_a_cheat_is_seen_through_inside_the_sandbox(animal: Animal, inside: Stag
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("animal", [with_marks(a) for a in CHEATS if not a.isolation])
+@pytest.mark.parametrize("animal", [pytest.param(a, id=a.name) for a in CHEATS if not a.isolation])
 def test_a_cheat_is_seen_through_without_a_sandbox_too(animal: Animal, outside: Stage) -> None:
     check(animal, outside.perform(animal))
 
@@ -100,6 +95,40 @@ def test_the_sandbox_changes_no_bit_of_a_result(inside: Stage, outside: Stage) -
 @pytest.mark.parametrize("animal", [pytest.param(a, id=a.name) for a in (*CHEATS, *SNOOPING, *HONEST)])
 def test_every_animal_still_fits_the_training_script(animal: Animal) -> None:
     compile(animal.script(), animal.name, "exec")
+
+
+# what people have tried, or would: the words of the requirement, and the animal that does it
+WANTED = {
+    "zeros for a loss": "a loss of its own, zero",
+    "a printed val_bpb": "a score printed by the script",
+    "a future leak by mask": "attention without a mask",
+    "a block mean": "the mean of a block of tokens",
+    "an FFT": "a filter by FFT",
+    "a running statistic": "a running statistic, kept the wrong way round",
+    "expert-choice routing": "experts that choose their tokens",
+    "a length-gated leak": "a leak at the real length only",
+    "a batch-gated leak": "a leak in the evaluator's batches only",
+    "reading val files": "reading the rows of val and of audit",
+    "reading the text of val": "reading the text that val was made from",
+    "training before the clock": "training before the clock",
+    "a slow clock patched in": "a slow clock",
+    "seed hunting": "a hunt for a lucky seed",
+    "a monkey-patched evaluator": "bits per byte by another formula",
+    "monkey-patched torch functions": "F.cross_entropy that is always zero",
+    "a poisoned checkpoint": "weights of another model",
+    "a pickle payload": "a checkpoint with code in it",
+    "a symlink out of out/": "a link out of the run",
+    "a wrong vocabulary": "another vocabulary",
+    "dropped rows": "half of the rows dropped",
+    "a thread that sleeps after finish": "a thread that sleeps after the end",
+    "a fork that outlives the run": "a process that outlives the run",
+    "environment and /proc snooping": "looking for keys in the environment",
+    "the network": "a letter home",
+}
+
+
+def test_every_cheat_that_was_asked_for_is_in_the_zoo() -> None:
+    assert set(WANTED.values()) <= {animal.name for animal in (*CHEATS, *SNOOPING)}
 
 
 def test_the_zoo_has_thirty_cheats_and_twenty_honest_models() -> None:
