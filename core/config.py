@@ -31,7 +31,9 @@ class Target(Section):
     """the directory the editable files are first copied from; empty: the built-in nanochat"""
     metric: str = "val_bpb"
     audit_metric: str = "audit_bpb"
-    """the same on the hidden split; the evaluator is told AR_SPLIT=audit"""
+    """the same on the hidden split; the evaluator is told AR_SPLIT=audit. Naming it says that an evaluator of your own
+    has such a split: what is to be kept is then scored on it, from the checkpoint out/model.pt
+    """
     direction: Literal["min", "max"] = "min"
     editable: list[str] = Field(default=["train.py"], min_length=1)
     """the files a patch may touch"""
@@ -40,8 +42,16 @@ class Target(Section):
     describe: list[str] = ["{python}", "-m", "nanochat.profiles", "{profile}", "--json"]
     """prints the profile as JSON; its key `env` is added to the environment of trainer and evaluator; empty for none"""
     train: list[str] = Field(default=["{python}", "train.py"], min_length=1)
+    waits_at_gate: bool = False
+    """the training script, before its clock starts, waits for the file AR_GATE where that is set; nanochat's does"""
     evaluate: list[str] = ["{python}", "-m", "nanochat.evaluate"]
     """measures the checkpoint in a fresh process; empty: the metric is read from the training output"""
+
+    @property
+    def has_hidden_split(self) -> bool:
+        """Whether the evaluator can score a split that nobody sees: the built-in one can."""
+        named = "nanochat.evaluate" in self.evaluate or "audit_metric" in self.model_fields_set
+        return bool(self.evaluate and self.audit_metric and named)
 
 
 class Review(Section):
@@ -142,6 +152,8 @@ class Runs(Section):
     log_megabytes: float = Field(default=50.0, gt=0, le=10_000)
     min_free_gigabytes: float = Field(default=1.0, ge=0, le=100_000)
     """below this much free disk no run starts"""
+    overlap: bool = True
+    """while one run is evaluated the next one starts up, where memory allows; its clock starts afterwards"""
     environment: dict[str, str] = {}
     """added to the trainer's environment; never put a secret here"""
 
@@ -273,6 +285,7 @@ corpus = {corpus}         # stdlib, a directory of text files, a directory of pa
 [runs]
 # wall_clock_factor = 4    # a run may take this many times the champion's time
 # min_free_gigabytes = 1
+# overlap = true           # the next run starts up while the last one is evaluated, where memory allows
 
 [screen]                   # this one is read when the screen opens
 # theme = ""               # textual-dark, textual-light, nord, …; ansi-dark, ansi-light: your terminal's 16 colours

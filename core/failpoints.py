@@ -7,6 +7,7 @@ import signal
 
 VARIABLE = "AUTORESEARCH_FAILPOINT"
 
+AT_THE_GATE = ("gate_recorded", "gate_opened", "run_withdrawn")
 NAMES = (
     "repository_made",
     "proposal_recorded",
@@ -19,6 +20,8 @@ NAMES = (
     "runner_recorded",
     "result_read",
     "run_ended",
+    *AT_THE_GATE,
+    "hidden_split_scored",
     "verdict_recorded",
     "champion_ref_written",
 )

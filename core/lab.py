@@ -60,6 +60,10 @@ class Lab:
     def runs(self) -> Path:
         return self.root / "runs"
 
+    @property
+    def caches(self) -> Path:
+        return self.root / "caches"
+
     def run_directory(self, run_id: int) -> Path:
         return self.runs / f"{run_id:06d}"
 

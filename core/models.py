@@ -46,6 +46,7 @@ class Decision(StrEnum):
     APPROVE_EDITED = "approve_edited"
     REVISE = "revise"
     VETO = "veto"
+    OVERRIDE = "override"  # a person's verdict in the place of the measured one
 
 
 class Via(StrEnum):
@@ -64,7 +65,7 @@ class Purpose(StrEnum):
     CANDIDATE = "candidate"  # screening run of an experiment
     RETEST = "retest"  # confirmation on a fresh seed (candidate or champion)
     LADDER = "ladder"  # at a larger scale
-    AUDIT = "audit"  # the whole stack of keeps against the first baseline, on the hidden split
+    AUDIT = "audit"  # on the hidden split: a checkpoint before it is kept, or the whole stack of keeps
 
 
 CHAMPION_PURPOSES = (Purpose.BASELINE, Purpose.NULL, Purpose.RETEST)
@@ -197,6 +198,8 @@ class Review:
     """the autonomy rule that decided; empty for a human"""
     decided_at: float
     undone_at: float | None
+    verdict: Verdict | None = None
+    """of an override: what the person made of it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,8 @@ class Run:
     ended_at: float | None
     detail: dict[str, Any] = field(default_factory=dict)
     """seconds of each phase, tokens, peak memory, exit code, the evaluator's findings"""
+    manifest: str = ""
+    """sha256 of what it was made and measured with; the parts are in the run's manifest.json"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from core.lab import Lab
 from core.models import CHAMPION_PURPOSES, Experiment, Run, State, Verdict
 from core.store import Reader, Summary
+from core.verdict import Noise, plan, plan_text
 
 TSV_COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
 
 
-def status(lab: Lab, reader: Reader, *, engine: bool) -> dict[str, Any]:
-    """What the lab is doing now."""
+def status(lab: Lab, reader: Reader, *, engine: bool, gain: float | None = None) -> dict[str, Any]:
+    """What the lab is doing now; `gain`: the size whose cost in runs is wanted, else twice the noise."""
     champion = reader.champion()
     counts = reader.counts()
     return {
@@ -28,13 +31,53 @@ def status(lab: Lab, reader: Reader, *, engine: bool) -> dict[str, Any]:
         if champion is None
         else {"commit": champion.commit_sha, "experiment": champion.experiment_id, "metric": champion_metric(reader)},
         "running": [_run(run) for run in reader.live_runs()],
+        "last_run": None if (last := reader.last_run()) is None else _run(last),
         "waiting": [summary.id for summary in reader.queue()],
         "counts": {str(state): n for state, n in counts.items()},
         "verdicts": {str(verdict): n for verdict, n in reader.verdict_counts().items()},
         "noise": reader.setting("noise", {}),
+        "plan": planned(lab, reader, gain),
+        "drift": drifting(reader),
+        "manifest": reader.setting("manifest", {}),
         "usage": usage(reader),
         "devices": reader.setting("devices", []),
     }
+
+
+def planned(lab: Lab, reader: Reader, gain: float | None) -> dict[str, Any] | None:
+    """What it takes to tell a gain from noise on the first device; None before the noise is measured."""
+    devices, champion = reader.setting("devices", []), reader.champion()
+    kind = str(devices[0].get("class", "")) if devices else ""
+    known = reader.setting("noise", {}).get(kind, {})
+    if champion is None or not known.get("df") or not (known.get("sigma") or gain):
+        return None
+    noise = Noise(
+        known["sigma"], known["df"], paired_sigma=known.get("paired_sigma"), paired_df=known.get("paired_df", 0)
+    )
+    effect = abs(gain) if gain else 2 * noise.sigma
+    runs = [run for run in reader.measured_runs() if run.device_class == kind]
+    own = {run.seed for run in runs if run.commit_sha == champion.commit_sha and run.experiment_id is None}
+    found = plan(effect, noise, len(own), z=lab.load_config().judging.z)
+    seconds = typical_seconds(runs)
+    body = {"gain": effect, "sigma": noise.sigma, "df": noise.df, "seconds": seconds}
+    if found is None:
+        return {**body, "words": f"to tell a gain of {effect:.3g} from noise takes thousands of runs"}
+    words = plan_text(f"{effect:.3g}", found.seeds, found.runs, seconds)
+    return {**body, "seeds": found.seeds, "runs": found.runs, "words": words}
+
+
+def typical_seconds(runs: Sequence[Run]) -> float | None:
+    """How long a run takes, from start to result."""
+    took = [run.ended_at - run.started_at for run in runs if run.ended_at and run.started_at]
+    return median(took) if took else None
+
+
+def drifting(reader: Reader) -> dict[str, Any] | None:
+    """What the champion's re-runs on the first device say of the machine; None before it ran twice."""
+    devices, champion = reader.setting("devices", []), reader.champion()
+    kind = str(devices[0].get("class", "")) if devices else ""
+    found = reader.setting("drift", {}).get(kind, {})
+    return found if champion is not None and found.get("commit") == champion.commit_sha else None
 
 
 def usage(reader: Reader) -> dict[str, Any]:
@@ -51,15 +94,16 @@ def usage(reader: Reader) -> dict[str, Any]:
 
 
 def champion_metric(reader: Reader) -> float | None:
-    """The mean over the champion's honest runs."""
+    """The mean over the champion's honest runs in the newest device class: others compare with nothing."""
     champion = reader.champion()
     if champion is None:
         return None
-    values = [
-        r.metric
+    runs = [
+        r
         for r in reader.runs(commit_sha=champion.commit_sha)
         if r.metric is not None and r.experiment_id is None and r.purpose in CHAMPION_PURPOSES
     ]
+    values = [r.metric for r in runs if r.metric is not None and r.device_class == runs[-1].device_class]
     return sum(values) / len(values) if values else None
 
 

@@ -93,6 +93,7 @@ class Override:
     experiment_id: int
     verdict: Verdict
     reason: str
+    seconds: float | None = None
     actor: str = "human"
     via: Via = Via.TUI
 
@@ -190,7 +191,7 @@ NAMES = {kind: name for name, kind in KINDS.items()}
 
 def encode(request: Request) -> bytes:
     """One line for the socket."""
-    return json.dumps({"request": NAMES[type(request)], **asdict(request)}, ensure_ascii=False).encode() + b"\n"
+    return json.dumps({"request": NAMES[type(request)], **asdict(request)}).encode() + b"\n"
 
 
 def decode(line: bytes) -> Request:

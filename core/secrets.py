@@ -11,15 +11,19 @@ import ctypes
 import os
 import stat
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.errors import ConfigError
 
 VARIABLES = {"ANTHROPIC_API_KEY": "api_key", "ANTHROPIC_AUTH_TOKEN": "auth_token"}
 """variable -> the argument of the SDK's client it stands for; the first that is set counts"""
+HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
+"""lines of `Name: value` that the SDK adds to each request: gateways have their keys in them"""
 PR_SET_DUMPABLE = 4
 SIZE_LIMIT = 4096
+HIDDEN_FROM = 8
+"""characters of a header's value from which it may be a key"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +35,17 @@ class Secret:
     """`ANTHROPIC_API_KEY`, or the file's path: what a person has to look at"""
     argument: str = "api_key"
     """`api_key`, or `auth_token` for a gateway that wants one"""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """more headers that a gateway wants, which may hold keys of their own"""
 
     def __str__(self) -> str:
         return f"the key from {self.source}"
 
     def redact(self, text: str) -> str:
         """The text without the key: an endpoint may repeat it in what it complains about."""
-        return text.replace(self.value, "[key]") if self.value else text
+        for hidden in (self.value, *(value for _, value in self.headers if len(value) >= HIDDEN_FROM)):
+            text = text.replace(hidden, "[key]") if hidden else text
+        return text
 
 
 def default_file() -> Path:
@@ -54,10 +62,17 @@ def find(key_file: str = "") -> Secret | None:
     """
     for variable, argument in VARIABLES.items():
         if value := os.environ.get(variable, "").strip():
-            return Secret(value, variable, argument)
-    if key_file:
-        return read(Path(key_file).expanduser())
-    return read(default_file()) if default_file().exists() else None
+            return Secret(value, variable, argument, custom_headers())
+    file = Path(key_file).expanduser() if key_file else default_file()
+    if not key_file and not file.exists():
+        return None
+    return replace(read(file), headers=custom_headers())
+
+
+def custom_headers() -> tuple[tuple[str, str], ...]:
+    """What `HEADERS` holds, read as the SDK reads it."""
+    pairs = (line.partition(":") for line in os.environ.get(HEADERS, "").splitlines())
+    return tuple((name.strip(), value.strip()) for name, colon, value in pairs if colon and name.strip())
 
 
 def take(key_file: str = "") -> Secret | None:
@@ -65,14 +80,14 @@ def take(key_file: str = "") -> Secret | None:
     try:
         return find(key_file)
     finally:
-        for variable in VARIABLES:
+        for variable in (*VARIABLES, HEADERS):
             forget(variable)
         harden()
 
 
 def set_aside() -> dict[str, str]:
     """The variables that hold keys, taken out of this process's environment; for the engine that it starts."""
-    keys = {variable: os.environ[variable] for variable in VARIABLES if variable in os.environ}
+    keys = {variable: os.environ[variable] for variable in (*VARIABLES, HEADERS) if variable in os.environ}
     for variable in keys:
         forget(variable)
     harden()

@@ -15,6 +15,7 @@ from typing import Any
 
 from core.config import Config
 from core.lab import Lab
+from core.runs import caches, gate
 from core.runs.local import Child
 from core.runs.sandbox import Sandbox, Tier
 from core.runs.sandbox.places import data_for, held_out
@@ -46,6 +47,11 @@ def profile_argument(config: Config) -> str:
     return json.dumps({"name": config.target.profile, **sizes}) if sizes else config.target.profile
 
 
+def waits_at_gate(config: Config) -> bool:
+    """Whether the training code knows of the gate: the built-in harness does."""
+    return config.target.waits_at_gate or not config.target.source
+
+
 def children(
     config: Config,
     lab: Lab,
@@ -58,14 +64,20 @@ def children(
     profile: Mapping[str, Any],
     seconds: float,
     sandbox: Sandbox,
+    gated: bool = False,
+    checkpoint: Path | None = None,
 ) -> tuple[Child, Child | None]:
-    """The trainer and the evaluator of one run in `directory`, each in a sandbox of its own."""
+    """The trainer and the evaluator of one run in `directory`, each in a sandbox of its own.
+
+    `gated`: the trainer waits at the run's gate (core/runs/gate.py) before its clock starts. `checkpoint`: the `out/`
+    that the evaluator reads, where it is another run's.
+    """
     common = {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         **{str(k): str(v) for k, v in dict(profile.get("env") or {}).items()},
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "AR_OUT": str(directory / "out"),
+        "AR_OUT": str(checkpoint or directory / "out"),
         "AR_DATA": data,
         "AR_PROFILE": profile_argument(config),
         "AR_DEVICE": device,
@@ -75,20 +87,21 @@ def children(
     trainer = Child(
         fill(config, lab, config.target.train),
         cwd=str(directory / "src"),
-        env={**common, "HOME": str(directory / "out")},
+        env={**common, "HOME": str(directory / "out"), **({"AR_GATE": str(gate.word(directory))} if gated else {})},
         seconds=seconds,
     )
     source, hidden, readable = str(directory / "src"), held_out(data), config.sandbox.readable
     trainer = sandbox.wrap(
         trainer,
-        readable=[source, *data_for(data, "train"), *readable],
+        readable=[source, *data_for(data, "train"), *readable, *([str(gate.word(directory).parent)] if gated else [])],
         writable=[str(directory / "out")],
         hidden=hidden,
         device=device,
+        compiled=str(caches.own(directory)),
     )
     if not config.target.evaluate:
         return trainer, None
-    measured, written = str(directory / "eval"), [source, str(directory / "out"), *readable]
+    measured, written = str(directory / "eval"), [source, common["AR_OUT"], *readable]
     evaluator = Child(
         fill(config, lab, config.target.evaluate),
         cwd=measured,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 from core.errors import LabError
 from core.lab import Lab
-from core.models import LIVE_RUNS, Decision, RunState, State, Verdict
+from core.manifest import Manifest
+from core.models import LIVE_RUNS, Decision, Run, RunState, State, Verdict
 from core.store import Reader
 from core.workspace import Workspace
 
@@ -20,7 +23,7 @@ def problems(lab: Lab) -> list[str]:
         found = reader.quick_check()
         if found != "ok":
             return [f"lab.db is damaged: {found}"]
-        return [*_tables(reader), *_patches(reader), *_experiments(reader), *_runs(reader), *_git(reader, lab)]
+        return [*_tables(reader), *_patches(reader), *_experiments(reader), *_runs(reader, lab), *_git(reader, lab)]
     finally:
         reader.close()
 
@@ -42,8 +45,11 @@ def _experiments(reader: Reader) -> Iterator[str]:
     kept = {champion.experiment_id for champion in reader.champions()}
     reviews: dict[int, list[Decision]] = {}
     approved: dict[int, str | None] = {}
+    settled: dict[int, Verdict | None] = {}
     for review in reader.reviews():
-        if review.undone_at is None:
+        if review.decision == Decision.OVERRIDE:
+            settled[review.experiment_id] = review.verdict
+        elif review.undone_at is None:
             reviews.setdefault(review.experiment_id, []).append(review.decision)
             approved[review.experiment_id] = review.approved_sha256
     for e in reader.experiments():
@@ -58,6 +64,10 @@ def _experiments(reader: Reader) -> Iterator[str]:
             yield f"#{e.id} is vetoed without a veto"
         if e.state in (State.RUNNING, State.JUDGED) and e.commit_sha is None:
             yield f"#{e.id} is {e.state} without a commit"
+        if e.overridden_by is not None and e.id not in settled:
+            yield f"#{e.id} has a verdict by hand, but no review says so"
+        if e.id in settled and (e.overridden_by is None or e.verdict != settled[e.id]):
+            yield f"#{e.id} is {e.verdict}, but a person made it {settled[e.id]}"
         if e.verdict == Verdict.KEEP and e.id not in kept:
             yield f"#{e.id} is kept, but never became the champion"
     for champion in reader.champions():
@@ -68,21 +78,37 @@ def _experiments(reader: Reader) -> Iterator[str]:
             yield f"champion {champion.seq} names another commit than #{champion.experiment_id}"
 
 
-def _runs(reader: Reader) -> Iterator[str]:
-    by_device: dict[str, int] = {}
+def _runs(reader: Reader, lab: Lab) -> Iterator[str]:
+    by_device: dict[str, Run] = {}
     for run in reader.runs():
         if run.state in LIVE_RUNS:
-            if run.device in by_device:
-                yield f"runs {by_device[run.device]} and {run.id} are both live on {run.device}"
-            by_device[run.device] = run.id
+            other = by_device.get(run.device)
+            # one may stand ready while the other is evaluated
+            if other is not None and (other.phase != "evaluating" or run.state != RunState.STARTING):
+                yield f"runs {other.id} and {run.id} are both live on {run.device}"
+            by_device[run.device] = run
         if run.state == RunState.FINISHED and (run.metric is None or not math.isfinite(run.metric)):
             yield f"run {run.id} finished without a metric"
+        parts = _parts(lab.run_directory(run.id) / "manifest.json") if run.manifest else None
+        if parts is not None and Manifest(parts).sha256 != run.manifest:
+            yield f"run {run.id} has another manifest.json than the one it was recorded with"
         if run.experiment_id is not None:
             experiment = reader.experiment(run.experiment_id)
             if experiment is not None and experiment.state in (State.PROPOSED, State.VETOED, State.REVISING):
                 moved = experiment.commit_sha != run.commit_sha
                 if not moved and run.state in LIVE_RUNS:
                     yield f"run {run.id} is live, but #{run.experiment_id} is {experiment.state}"
+
+
+def _parts(path: Path) -> dict[str, str] | None:
+    """The manifest beside a run; None where it was cleared away."""
+    try:
+        parts = json.loads(path.read_bytes())["parts"]
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return parts if isinstance(parts, dict) else {}
 
 
 def _git(reader: Reader, lab: Lab) -> Iterator[str]:
@@ -98,6 +124,9 @@ def _git(reader: Reader, lab: Lab) -> Iterator[str]:
             there = (refs.get(e.id) or "missing")[:12]
             yield f"refs/autoresearch/{e.id} is {there}, the record says {e.commit_sha[:12]}"
     champion = reader.champion()
+    if head is None and champion is not None:  # renamed since: the branch of its new name is made when it is opened
+        under_old_names = (workspace.ref("refs/heads/autoresearch/*") or "").split()
+        head = champion.commit_sha if champion.commit_sha in under_old_names else None
     if champion is not None and head != champion.commit_sha:
         yield f"the champion branch is at {(head or 'nothing')[:12]}, the record says {champion.commit_sha[:12]}"
     yield from workspace.problems()

@@ -118,6 +118,12 @@ class Workspace:
             del self._files[next(iter(self._files))]
         return {path: known[path] for path in paths}
 
+    def tree(self, commit: str) -> dict[str, int]:
+        """The plain files at a commit and their bytes; links and submodules are left out."""
+        listed = self._git_bytes("ls-tree", "-r", "-l", "-z", commit).decode("utf-8", errors="replace")
+        entries = (entry.split("\t", 1) for entry in listed.split("\0") if entry)
+        return {path: int(meta.split()[3]) for meta, path in entries if meta.startswith("100")}
+
     def diff(self, old: str, new: str) -> str:
         """A unified diff between two commits."""
         options = ("-p", "--no-ext-diff", "--no-textconv", "--no-renames")

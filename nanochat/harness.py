@@ -5,6 +5,7 @@ The runner describes the run in the environment:
     AR_OUT      directory to write into               AR_SEED     integer, seeds everything
     AR_DATA     prepared data (train, tokenizer)      AR_DEVICE   cpu or cuda:N
     AR_PROFILE  a name, or JSON with overrides        AR_BUDGET   flops:X, seconds:X or tokens:X; else the profile's
+    AR_GATE     (optional) a file: while it is not there, a run that is ready to train waits for it
 
 No step is free. With a budget in FLOPs everything from here to `finish` is metered: the first step and then
 samples, each sample standing for the steps until the next. With seconds the clock starts at the first real
@@ -52,6 +53,7 @@ from nanochat.record import MetricLog, Phase, save_model, write_json
 DIVERGED, OUT_OF_MEMORY, BAD_ENVIRONMENT = 3, 4, 2
 METER_EVERY = 8  # steps, on average, between two metered ones; metering slows a step by a fifth (measured)
 WARMUP_STEPS = 3  # on CUDA, for compilation
+GATE_EVERY = 0.02  # seconds between two looks for the file AR_GATE
 STEPS_AHEAD = 2  # how far the host may run ahead of the GPU, so that its clock means something
 
 # what else is said when memory runs out: by libraries, by the driver, by a CPU; the compiler wraps errors in its own
@@ -77,6 +79,7 @@ class Harness:
         self.flops_outside = 0  # metered before the first batch and after the last
         self.born = time.perf_counter()
         self.started: float | None = None  # when the first real batch was handed out
+        self.waited = 0.0  # seconds at the gate
         self.seconds = 0.0  # of training, set at the end
         self.meter = FlopMeter() if self.budget_kind == "flops" else None
         self.metering = False
@@ -150,6 +153,7 @@ class Harness:
         self.flops_outside += self._meter_off()
         gc.collect()
         gc.freeze()  # a full collection over a model's objects stalls the loop for half a second
+        self._wait_for_turn()
         self.phase("training")
         self.started = time.perf_counter()
         pace: deque[Any] = deque()
@@ -296,6 +300,16 @@ class Harness:
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
 
+    def _wait_for_turn(self) -> None:
+        """Another run is still being evaluated on this device; all is ready here, and the clock has not started."""
+        gate = os.environ.get("AR_GATE")
+        if gate and not os.path.exists(gate):
+            self.phase("waiting")
+            began = time.perf_counter()
+            while not os.path.exists(gate):
+                time.sleep(GATE_EVERY)
+            self.waited = time.perf_counter() - began
+
     def _meter_on(self) -> None:
         if self.meter and not self.metering:
             self.meter.total = 0
@@ -330,7 +344,7 @@ class Harness:
             "flops_outside": self.flops_outside,
             "budget": f"{self.budget_kind}:{self.budget:g}",
             "train_seconds": round(self.seconds or now - started, 3),
-            "startup_seconds": round(started - self.born, 3),
+            "startup_seconds": round(started - self.born - self.waited, 3),
             "peak_memory_bytes": peak_memory(self.device),
             "seed": self.seed,
             "parameters": sum(p.numel() for p in model.parameters()) if model is not None else None,

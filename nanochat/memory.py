@@ -34,9 +34,12 @@ class Estimate:
     evaluation: float
 
     @property
+    def training(self) -> float:
+        return OWN_BYTES + self.weights + self.warm_up + max(self.activations + self.logits, self.update)
+
+    @property
     def total(self) -> float:
-        training = self.weights + self.warm_up + max(self.activations + self.logits, self.update)
-        return OWN_BYTES + max(training, self.evaluation)
+        return max(self.training, OWN_BYTES + self.evaluation)
 
 
 def parameters(profile: Profile) -> tuple[int, int]:

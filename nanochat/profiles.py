@@ -99,7 +99,7 @@ def load_profile(spec: str | Mapping[str, Any]) -> Profile:
             raise ProfileError(f"not a profile: {error}") from None
     if not isinstance(spec, Mapping):
         raise ProfileError(f"a profile is an object, not {spec!r}")
-    given = {key: value for key, value in spec.items() if key not in ("env", "width", "heads")}
+    given = {key: value for key, value in spec.items() if key not in ("env", "width", "heads", "memory")}
     name = given.pop("name", None)
     if name not in PROFILES:
         raise ProfileError(f"no profile {name!r}; there are: {', '.join(PROFILES)}")
@@ -159,6 +159,14 @@ def describe(profile: Profile) -> dict[str, Any]:
     return {**asdict(profile), "width": profile.width, "heads": profile.heads, "env": profile.env()}
 
 
+def estimated_memory(profile: Profile) -> dict[str, float]:
+    """Bytes on a GPU that a training run and its evaluation should need."""
+    from nanochat import memory
+
+    needs = memory.estimate(profile)
+    return {"train": needs.training, "evaluate": memory.OWN_BYTES + needs.evaluation}
+
+
 def print_fitted(gigabytes: float) -> int:
     """Prints the best profile for a GPU, with the largest micro-batch that fits by estimate."""
     from nanochat import memory
@@ -185,10 +193,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps({n: describe(p) for n, p in PROFILES.items()}) if options.json else "\n".join(PROFILES))
         return 0
     try:
-        described = describe(load_profile(options.profile))
+        profile = load_profile(options.profile)
     except ProfileError as error:
         print(error, file=sys.stderr)
         return 2
+    described = describe(profile)
+    if profile.device != "cpu":
+        described["memory"] = estimated_memory(profile)
     print(json.dumps(described) if options.json else "\n".join(f"{k:14}{v}" for k, v in described.items()))
     return 0
 

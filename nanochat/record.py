@@ -41,13 +41,15 @@ def save_model(model: torch.nn.Module, path: Path) -> None:
 
 
 class Phase:
-    """phase.json: what the run is doing, and since when."""
+    """phase.json: what the run is doing, and since when it did that and all before."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.since: dict[str, float] = {}
 
-    def __call__(self, phase: str, **more: Any) -> None:
-        write_json(self.path, {"phase": phase, "at": time.time(), **more})
+    def __call__(self, phase: str) -> None:
+        self.since[phase] = time.time()
+        write_json(self.path, {"phase": phase, "at": self.since[phase], "since": self.since})
 
 
 class MetricLog:

@@ -28,12 +28,15 @@ class ClaudeLab:
     store: Writer
     files: dict[str, str] = field(default_factory=lambda: {"train.py": TRAIN})
     said: list[str] = field(default_factory=list)
+    source: str = ""
+    """a user's own repository; empty: the built-in target"""
 
     def researcher(self, url: str, *, secret: str = KEY, **settings: Any) -> ClaudeResearcher:
         """Claude at this endpoint, with no pauses between tries."""
         made = config.Researcher(**{"model": "claude-scripted", "base_url": url, **settings})
         key = Secret(secret, "ANTHROPIC_API_KEY") if secret else None
-        return ClaudeResearcher(self.lab, config.Config(researcher=made), self.store, key, pauses=(0.0, 0.0))
+        whole = config.Config(researcher=made, target=config.Target(source=self.source))
+        return ClaudeResearcher(self.lab, whole, self.store, key, pauses=(0.0, 0.0))
 
     def situation(self, *, revision: Revision | None = None) -> Situation:
         """What the engine would tell a researcher now."""
@@ -63,6 +66,7 @@ class ClaudeLab:
         edits: Sequence[tuple[str, str]],
         *,
         title: str = "",
+        hypothesis: str = "it helps",
         state: State = State.PROPOSED,
         verdict: Verdict | None = None,
         delta: float | None = None,
@@ -78,7 +82,7 @@ class ClaudeLab:
             text = text.replace(old, new)
         patch = patches.diff(self.files, {"train.py": text})
         title = title or " and ".join(f"{old} → {new}" for old, new in edits)
-        proposal = Proposal(title, "it helps", "because", category, {"train.py": text}, author, "-0.01", key)
+        proposal = Proposal(title, hypothesis, "because", category, {"train.py": text}, author, "-0.01", key)
         with self.store.transaction():
             number = self.store.add_experiment(proposal, parent_commit=BASE, state=State.PROPOSED)
             self.store.add_patch(patch.sha256, patch.text, added=patch.added, removed=patch.removed)
@@ -103,12 +107,18 @@ class ClaudeLab:
         return found
 
     def run(
-        self, experiment: int | None, *, state: RunState = RunState.FINISHED, metric: float | None = 2.0, log: str = ""
+        self,
+        experiment: int | None,
+        *,
+        state: RunState = RunState.FINISHED,
+        metric: float | None = 2.0,
+        log: str = "",
+        purpose: Purpose = Purpose.BASELINE,
     ) -> int:
         """A run that has ended, with a curve of twenty points."""
         number = self.store.add_run(
             experiment_id=experiment,
-            purpose=Purpose.CANDIDATE if experiment else Purpose.BASELINE,
+            purpose=Purpose.CANDIDATE if experiment and purpose is Purpose.BASELINE else purpose,
             commit_sha=BASE if experiment is None else "b" * 40,
             seed=0,
             device="cpu",

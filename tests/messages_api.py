@@ -103,6 +103,9 @@ class Api:
     headers: list[dict[str, str]] = field(default_factory=list)
     counted: list[dict[str, Any]] = field(default_factory=list)
     """requests to count_tokens"""
+    model: dict[str, Any] | None = None
+    """what it says of its model; None: 404, as a local server has it"""
+    asked_for_the_model: int = 0
     counts: int | None = None
     """what count_tokens answers; None: what the text would take; negative: 404, as a local server has it"""
     cache: PromptCache = field(default_factory=lambda: PromptCache())
@@ -205,6 +208,8 @@ async def _one_request(api: Api, reader: asyncio.StreamReader, writer: asyncio.S
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     path = head[0].split(" ")[1]
     headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+    if path.startswith("/v1/models/"):
+        return await _model(api, writer)
     body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))))
     if path.startswith("/v1/messages/count_tokens"):
         return await _count(api, body, writer)
@@ -227,6 +232,13 @@ async def _count(api: Api, body: dict[str, Any], writer: asyncio.StreamWriter) -
         return await _json(writer, 404, {"type": "error", "error": {"type": "not_found_error", "message": "no"}})
     size = api.counts if api.counts is not None else len(json.dumps(body)) // BYTES_A_TOKEN
     return await _json(writer, 200, {"input_tokens": size})
+
+
+async def _model(api: Api, writer: asyncio.StreamWriter) -> bool:
+    api.asked_for_the_model += 1
+    if api.model is None:
+        return await _json(writer, 404, {"type": "error", "error": {"type": "not_found_error", "message": "no"}})
+    return await _json(writer, 200, {"id": "claude-scripted", "type": "model", **api.model})
 
 
 async def _json(
@@ -294,11 +306,16 @@ def events(reply: Reply, usage: Mapping[str, int]) -> list[dict[str, Any]]:
                 start, kind, piece = {**start, "text": ""}, "text_delta", block["text"]
             case "thinking":
                 start, kind, piece = {**start, "thinking": "", "signature": ""}, "thinking_delta", block["thinking"]
+            case "redacted_thinking":
+                kind = ""
             case "tool_use":
                 raw = block.get("raw")
                 start, kind = {**start, "input": {}}, "input_json_delta"
                 piece = json.dumps(block["input"]) if raw is None else raw
         made.append({"type": "content_block_start", "index": index, "content_block": start})
+        if not kind:
+            made.append({"type": "content_block_stop", "index": index})
+            continue
         name = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}[kind]
         for at in range(0, len(piece), reply.piece):
             delta = {"type": kind, name: piece[at : at + reply.piece]}

@@ -126,19 +126,26 @@ class SampleLab:
     # ---- runs --------------------------------------------------------------------------------------------------
 
     def starts(
-        self, experiment: int | None, *, purpose: Purpose = Purpose.CANDIDATE, seed: int = 0, phase: str = "starting"
+        self,
+        experiment: int | None,
+        *,
+        purpose: Purpose = Purpose.CANDIDATE,
+        seed: int = 0,
+        phase: str = "starting",
+        device: str = "cpu",
     ) -> int:
         run = self.writer.add_run(
             experiment_id=experiment,
             purpose=purpose,
             commit_sha=self.commit,
             seed=seed,
-            device="cpu",
-            device_class="cpu/EPYC",
+            device=device,
+            device_class="cpu/EPYC" if device == "cpu" else "H100",
         )
         if experiment is not None:
             self.writer.update_experiment(experiment, state=State.RUNNING)
         self.writer.update_run(run, state=RunState.RUNNING, phase=phase, started_at=self.now())
+        self.writer.db.execute("UPDATE runs SET created_at = ? WHERE id = ?", (self.now(), run))
         self.lab.run_directory(run).mkdir(parents=True, exist_ok=True)
         self.log(run).write_text(f"compiling...\nmodel of 4 layers, 3,145,728 parameters, seed {seed}\n")
         return run
@@ -168,7 +175,12 @@ class SampleLab:
             metric=metric,
             error=error,
             ended_at=self.now(),
-            detail={"seconds": {"training": 24.0, "evaluating": 3.1}, "tokens": 1_158_000},
+            detail={
+                "seconds": {"queue": 0.2, "start": 1.6, "train": 24.0, "evaluate": 3.1, "judge": 0.1}
+                if state is RunState.FINISHED
+                else {"queue": 0.2, "start": 1.6, "train": 9.6},
+                "tokens": 1_158_000,
+            },
         )
 
     def whole_run(

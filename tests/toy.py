@@ -19,7 +19,7 @@ from core.errors import ResearcherError
 from core.lab import Lab, find
 from core.models import Autonomy, Proposal
 from core.requests import SetAutonomy, StopEngine
-from core.researchers.base import Say, Situation
+from core.researchers.base import Researcher, Say, Situation
 
 TRAIN = '''\
 """A toy: the loss falls towards LEVEL, with seed noise of NOISE."""
@@ -50,12 +50,30 @@ if FAIL == "flood":
 print(f"val_bpb: {LEVEL + NOISE * rng.gauss(0, 1)}")
 '''
 
+CHECKPOINT = """\
+with open(os.path.join(out, "model.pt"), "w") as file:
+    json.dump({"level": LEVEL, "draw": NOISE * rng.gauss(0, 1), "hidden": HIDDEN}, file)
+"""
+SCORED = TRAIN.replace('FAIL = ""', 'FAIL = ""\nHIDDEN = 0.1').replace(
+    'print(f"val_bpb', f'{CHECKPOINT}print(f"val_bpb'
+)
+"""the toy with a checkpoint, for EVALUATE: the hidden split is HIDDEN harder"""
+
+EVALUATE = """\
+import json, os
+model, split = json.load(open(os.environ["AR_OUT"] + "/model.pt")), os.environ["AR_SPLIT"]
+score = model["level"] + model["draw"] + (model["hidden"] if split == "audit" else 0.0)
+void = "the model sees the future" if score < 0 else None
+with open(os.environ["AR_EVAL_OUT"] + "/result.json", "w") as file:
+    json.dump({"metric": {split + "_bpb": score}, "void": void}, file)
+"""
+
 CONFIG = """\
 [target]
 source = {source}
 prepare = []
 describe = []
-evaluate = []
+{evaluator}
 [review]
 undo_seconds = {undo_seconds}
 allow_unsandboxed = true
@@ -83,17 +101,26 @@ def toy_lab(
     max_confirmations: int = 4,
     wall_clock_seconds: float = 60.0,
     rerun_every: int = 0,
+    evaluate: str = "",
 ) -> Lab:
-    """A lab around the toy target."""
+    """A lab around the toy target; `evaluate`: a script that scores the checkpoint on both splits."""
     source = root / "source"
     source.mkdir(parents=True)
     (source / "train.py").write_text(train)
+    evaluator = "evaluate = []"
+    if evaluate:
+        (source / "evaluate.py").write_text(evaluate)
+        command = json.dumps(["{python}", str(source / "evaluate.py")])
+        evaluator = (
+            f'evaluate = {command}\naudit_metric = "audit_bpb"\n[sandbox]\nreadable = [{json.dumps(str(source))}]'
+        )
     lab = Lab(root / "lab")
     lab.root.mkdir()
     lab.program.write_text("Lower val_bpb.\n")
     lab.config_file.write_text(
         CONFIG.format(
             source=json.dumps(str(source)),
+            evaluator=evaluator,
             undo_seconds=undo_seconds,
             lookahead=lookahead,
             null_runs=null_runs,
@@ -136,7 +163,7 @@ class ScriptedResearcher:
 
 @asynccontextmanager
 async def engine_at_work(
-    lab: Lab, researcher: ScriptedResearcher, *, autonomy: Autonomy | None = None
+    lab: Lab, researcher: Researcher, *, autonomy: Autonomy | None = None
 ) -> AsyncIterator[Engine]:
     """An engine working in this very process, until the block ends."""
     with locked(lab):
@@ -166,7 +193,7 @@ def main() -> int:
     with locked(lab):
         logging_to(lab.log, echo=False)
         bench = make_bench(lab)
-        engine = Engine(bench, ScriptedResearcher(script), experiments=int(sys.argv[3]))
+        engine = Engine(bench, ScriptedResearcher(script), experiments=int(sys.argv[3]) or None)
         engine.handle(SetAutonomy(Autonomy(sys.argv[4])))
         return asyncio.run(engine.run())
 

@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from core import verdict as statistics
-from core.engine.bench import Bench, log
-from core.engine.judging import Judging, Work
+from core.engine.bench import Bench, Work, log
+from core.engine.judging import Judging
 from core.errors import Refused
 from core.models import LIVE_RUNS, Purpose, Run, RunState
 from core.requests import Audit

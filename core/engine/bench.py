@@ -10,6 +10,8 @@ from typing import Any
 
 from core.config import Config
 from core.lab import Lab
+from core.manifest import Manifest
+from core.models import Purpose
 from core.runs.devices import Device
 from core.runs.local import LocalExecutor
 from core.runs.sandbox import Sandbox
@@ -17,6 +19,19 @@ from core.store import Writer
 from core.workspace import Workspace
 
 log = logging.getLogger("autoresearch.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A run that should be made."""
+
+    experiment_id: int | None
+    purpose: Purpose
+    commit: str
+    seed: int
+    attempt: int
+    of: int | None = None
+    """the run whose checkpoint is evaluated; None: it is trained"""
 
 
 @dataclass(slots=True)
@@ -30,6 +45,8 @@ class Bench:
     executor: LocalExecutor
     devices: list[Device]
     sandbox: Sandbox
+    manifest: Manifest | None = None
+    """what runs are made and measured with now; None until the data is ready"""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """set when something may have changed, so that the loop does not wait for its next look"""
 

@@ -20,6 +20,7 @@ from core import config as configuration
 from core import secrets
 from core.engine.auditing import Auditing
 from core.engine.bench import Bench, log
+from core.engine.comparing import in_class
 from core.engine.judging import Judging
 from core.engine.preparing import Preparing, make_repository
 from core.engine.proposing import Proposing
@@ -324,7 +325,8 @@ def make_bench(lab: Lab) -> Bench:
     bench.workspace.remove_stale_locks()
     bench.workspace.set_champion(bench.champion())  # the record is the truth; a ref may have been left behind
     store.set("sandbox", {"tier": kept_in.tier, "detail": kept_in.detail, "fix": kept_in.fix})
-    store.set("devices", [{"name": d.name, "class": d.kind} for d in found])
+    known = str(store.setting("manifest", {}).get("sha256", ""))  # until the data is ready, and it is read again
+    store.set("devices", [{"name": d.name, "class": in_class(d, known).kind} for d in found])
     target = config.target
     store.set(
         "lab",

@@ -18,7 +18,9 @@ from core.target import fill, profile_argument
 
 
 def make_repository(bench: Bench) -> None:
-    """The repository with the target's files, and the first champion."""
+    """The repository with the target's files, and the first champion; once made it needs neither again."""
+    if bench.store.champion() is not None and bench.lab.repo.is_dir():
+        return
     folder = Path(bench.config.target.source) if bench.config.target.source else target_source()
     files = {}
     for path in bench.config.target.editable:
@@ -40,15 +42,18 @@ class Preparing:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self._next_write = 0.0
+        self._described = False
 
     @property
     def ready(self) -> bool:
-        return bool(self.bench.store.setting("preparation", {}).get("state") == "ready")
+        """Never on the word of the last engine: the profile, the data or their code may have changed since."""
+        return self._described and bool(self.bench.store.setting("preparation", {}).get("state") == "ready")
 
     async def run(self) -> None:
         """Prepare until it works once; a failure is shown and waits for `resume`."""
         try:
             await self._describe()
+            self._described = True
             await self._prepare()
         except LabError as error:
             log.error("preparation failed: %s", error)

@@ -12,11 +12,13 @@ from core.engine.reviewing import Reviewing
 from core.errors import LabError, PatchError, ResearcherError
 from core.failpoints import failpoint
 from core.models import Experiment, Message, Proposal, Review, State, Via
-from core.researchers.base import Researcher, Revision, Situation, Unavailable
+from core.researchers.base import Pause, Researcher, Revision, Situation, Unavailable
 from core.text import duration
 
 PATIENCE = 300.0
-"""the longest wait, in seconds, between two tries of a researcher that fails"""
+"""the longest wait, in seconds, between two tries of a researcher that cannot be reached"""
+RELUCTANCE = 3600.0
+"""the same for one that was reached and gave nothing of use: each try costs as much as an answer"""
 NO_LONGER_FITS = "the champion has changed and this no longer fits"
 """how `reviewing` begins the problem of a proposal that cannot be carried over"""
 
@@ -34,6 +36,8 @@ class Proposing:
         self._not_before = 0.0
         self._notes_not_before = 0.0
         self._dry_at: tuple[int, ...] | None = None
+        self._stuck_at: tuple[int, ...] | None = None
+        """what the researcher knew when its answer was of no use: with anything new, it is asked again at once"""
 
     @property
     def busy(self) -> bool:
@@ -49,13 +53,15 @@ class Proposing:
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             task.result()
+        if self._stuck_at is not None and self._stuck_at != self._what_it_knows():
+            self._stuck_at, self._not_before = None, 0.0
         if self.busy or time.monotonic() < self._not_before:
             return
         self._drop_stale()
         revision = self._revision() if time.monotonic() >= self._notes_not_before else None
         if revision is None and (self._enough() or self.dry):
             if not self.dry:
-                self._say("idle", "")
+                self._say("idle", self._instead)
             return
         self._task = asyncio.create_task(self._ask(revision))
 
@@ -70,6 +76,11 @@ class Proposing:
             decided = any(review.via != Via.POLICY for review in self.bench.store.reviews(experiment.id))
             if experiment.problem.startswith(NO_LONGER_FITS) and not decided:
                 self.bench.store.update_experiment(experiment.id, event="stale", state=State.INVALID)
+
+    @property
+    def _instead(self) -> str:
+        """Who stands in for the researcher and why; empty where nobody does."""
+        return str(getattr(self.researcher, "instead", ""))  # a FallbackResearcher's
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -132,7 +143,7 @@ class Proposing:
         situation = self._situation(revision)
         self._say("thinking", "reading the history")
         try:
-            proposal = await self.researcher.propose(situation, lambda words: self._say("thinking", words))
+            proposal = await self.researcher.propose(situation, self._told)
         except ResearcherError as error:
             self._failed(error, revision)
         except LabError as error:
@@ -144,9 +155,9 @@ class Proposing:
                 self.bench.store.event("researcher_dry")
             else:
                 recorded = self.bench.store.experiment(self.take(proposal, situation))
-                self._say("idle", "")
+                self._say("idle", self._instead)
                 if recorded is None or recorded.state != State.INVALID:
-                    self._failures = 0
+                    self._failures, self._last_error, self._stuck_at = 0, "", None
                 else:  # a model that keeps failing must not spend without end
                     self._failures += 1
                     self._not_before = time.monotonic() + min(PATIENCE, 2.0 ** max(0, self._failures - 2) - 1)
@@ -156,12 +167,14 @@ class Proposing:
         log.warning("the researcher failed: %s", error)
         away = error if isinstance(error, Unavailable) else None
         if revision is not None and away is None:  # back to the human, who can edit or veto it
+            problem = f"{error.message} ({error.hint})" if error.hint else error.message
             self.bench.store.update_experiment(
-                revision.experiment.id, event="not_revised", state=State.PROPOSED, problem=error.message
+                revision.experiment.id, event="not_revised", state=State.PROPOSED, problem=problem
             )
             return
         self._failures += 1
-        wait = min(PATIENCE, 2.0**self._failures)
+        wait = min(PATIENCE if away else RELUCTANCE, 2.0 ** min(self._failures, 20))
+        self._stuck_at = None if away else self._what_it_knows()
         if away is not None and away.wait is not None:
             wait = away.wait
         if away is not None and away.others:
@@ -169,7 +182,7 @@ class Proposing:
         else:
             self._not_before = time.monotonic() + wait
         words = f"{error.message}; trying again in {duration(wait)}" + (f"\n{error.hint}" if error.hint else "")
-        self._say(away.state if away else "error", words)
+        self._say(away.state if away else "error", words, wait)
         if error.message != self._last_error:  # an outage of a night is one event, not a hundred
             self.bench.store.event("researcher_failed", error=error.message, hint=error.hint)
         self._last_error = error.message
@@ -252,10 +265,18 @@ class Proposing:
             return patch, f"is the same code as #{same}"
         return patch, ""
 
-    def _say(self, state: str, detail: str) -> None:
+    def _told(self, words: str) -> None:
+        self._say("thinking", words, words.seconds if isinstance(words, Pause) else 0.0)
+
+    def _say(self, state: str, detail: str, wait: float = 0.0) -> None:
+        """Publish what the researcher does; `wait`: seconds until it goes on, which the screen counts down."""
         now = self.bench.store.setting("researcher", {})
-        if (now.get("state"), now.get("detail")) == (state, detail):
+        if not wait and (now.get("state"), now.get("detail")) == (state, detail):
             return
         since = now.get("since") if now.get("state") == state else self.bench.now()
+        until = self.bench.now() + wait if wait else 0.0
         known = {"kind": self.researcher.name, "key_missing": now.get("key_missing", False)}
-        self.bench.store.set("researcher", {**known, "state": state, "detail": detail, "since": since})
+        self.bench.store.set(
+            "researcher",
+            {**known, "state": state, "detail": detail, "since": since, "until": until, "instead": self._instead},
+        )

@@ -13,7 +13,7 @@ from core.autonomy import Limits, Passed, Proposed, Waits, may_pass, refusal
 from core.engine.bench import Bench, log
 from core.errors import PatchError, Refused
 from core.failpoints import failpoint
-from core.models import Autonomy, Decision, Experiment, Review, State, Verdict, Via
+from core.models import LIVE_RUNS, Autonomy, Decision, Experiment, Review, RunState, State, Verdict, Via
 from core.requests import Approve, Defer, Override, Revise, Undo, Veto
 
 
@@ -106,7 +106,8 @@ class Reviewing:
         review = self._last_review(experiment)
         if experiment.state not in (State.APPROVED, State.VETOED, State.REVISING) or review is None:
             raise Refused(f"#{experiment.id} is {experiment.state}: there is no decision that could be taken back")
-        if self.bench.store.runs(experiment_id=experiment.id):
+        runs = self.bench.store.runs(experiment_id=experiment.id)
+        if any(run.state not in (*LIVE_RUNS, RunState.LOST) for run in runs):  # one that lives waits at its gate
             raise Refused(f"#{experiment.id} has already started", hint="K stops a run")
         with self.bench.store.transaction():
             self.bench.store.undo_review(review.id, experiment_id=experiment.id, actor=request.actor)
@@ -215,7 +216,7 @@ class Reviewing:
         problem = "carried over to the new champion by likeness: read it again" if rebased.fuzzy else ""
         with self.bench.store.transaction():
             self._add_version(experiment.id, rebased.patch, "rebased")
-            changes: dict[str, Any] = {"parent_commit": champion, "problem": problem}
+            changes: dict[str, Any] = {"parent_commit": champion, "problem": problem, "commit_sha": None}
             if rebased.fuzzy:
                 changes |= {"state": State.PROPOSED, "hold_until": None}
             self.bench.store.update_experiment(

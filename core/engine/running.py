@@ -1,33 +1,40 @@
-"""Starts runs on idle devices, follows them while they live, and takes in how they ended."""
+"""Gives devices their runs, follows them while they live, and takes in how they ended."""
 
 from __future__ import annotations
 
 import math
 import shutil
-import statistics
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from core import patches
+from core.engine.ahead import Ahead
 from core.engine.auditing import Auditing
-from core.engine.bench import Bench, log
-from core.engine.judging import STOPPED, Judging, Work
+from core.engine.bench import Bench, Work, log
+from core.engine.comparing import Comparing
+from core.engine.judging import FAILED_EARLY, STOPPED, Judging
+from core.engine.pacing import Pacing
 from core.engine.preparing import Preparing
 from core.engine.reviewing import Reviewing
-from core.errors import LabError, PatchError
+from core.engine.starting import Starting
+from core.errors import StoreError
 from core.failpoints import failpoint
-from core.models import Experiment, Purpose, Run, RunState, State
-from core.runs import devices, local
+from core.models import Purpose, Run, RunState, State
+from core.runs import caches, devices, local, phases
 from core.runs.devices import Device
-from core.runs.local import Process, Spec
-from core.runs.memory import DeviceMemory
+from core.runs.local import Process
 from core.runs.metrics import MetricsTail, metric_from_log
-from core.target import children
 
 WRITE_EVERY = 0.5
 """seconds between two writes of a live curve"""
 GAUGE_EVERY = 1.0
 KEEP_GAUGES = 3600.0
+DISK_FULL = "of disk is free"
+"""in the reason of a pause that ends by itself"""
+ROOM_AGAIN = 1.1
+"""times the least free space, so that it does not stop and go"""
+URGENCY = {Purpose.BASELINE: 0, Purpose.NULL: 0, Purpose.RETEST: 1, Purpose.AUDIT: 2, Purpose.CANDIDATE: 3}
+"""what goes first when a device is free"""
 
 
 class Running:
@@ -37,14 +44,18 @@ class Running:
         self, bench: Bench, reviewing: Reviewing, judging: Judging, auditing: Auditing, preparing: Preparing
     ) -> None:
         self.bench = bench
-        self.reviewing = reviewing
         self.judging = judging
         self.auditing = auditing
         self.preparing = preparing
+        self.comparing = Comparing(bench)
+        self.starting = Starting(bench, reviewing, self.comparing)
+        self.pacing = Pacing(bench, judging.measuring)
+        self.ahead = Ahead(bench)
         self._tails: dict[int, MetricsTail] = {}
         self._next_write: dict[int, float] = {}
         self._next_gauge = 0.0
-        self._memory = DeviceMemory()
+        self._unjudged: dict[int, float] = {}
+        """runs that have ended since the last look, and when"""
 
     # ---- after a restart ---------------------------------------------------------------------------------------
 
@@ -54,7 +65,7 @@ class Running:
             directory = self.bench.lab.run_directory(run.id)
             process = _process(run)
             if process is None and (process := local.start_process(directory)) is not None:
-                self._record_process(run.id, process)
+                self.starting.record_process(run.id, process)
             if process is not None and self.bench.executor.alive(process):
                 self.bench.store.event("adopted", experiment_id=run.experiment_id, run_id=run.id, pid=process.pid)
                 log.info("run %d goes on under this engine", run.id)
@@ -99,57 +110,87 @@ class Running:
         phase = local.read_phase(directory)
         changes: dict[str, Any] = {}
         if phase != run.phase:
-            changes["phase"] = phase
-        if run.state == RunState.STARTING and (points or phase == "training"):
+            so_far = phases.split(local.read_since(directory), created=run.created_at, now=self.bench.now())
+            changes |= {"phase": phase, "detail": {**run.detail, "seconds": so_far}}
+        if run.state == RunState.STARTING and (points or phase in ("training", "evaluating")):
             changes["state"] = RunState.RUNNING
         if tail.progress > run.progress:
             changes["progress"] = tail.progress
         if points or changes:
-            with self.bench.store.transaction():
-                self.bench.store.add_points(run.id, points)
-                if changes:
-                    event = "run_training" if "state" in changes else ""
-                    self.bench.store.update_run(run.id, event=event, **changes)
+            try:
+                with self.bench.store.transaction():
+                    self.bench.store.add_points(run.id, points)
+                    if changes:
+                        event = "run_training" if "state" in changes else ""
+                        self.bench.store.update_run(run.id, event=event, **changes)
+            except StoreError:  # a full disk: what was read is read again when there is room
+                del self._tails[run.id]
+                raise
+        if not last and self.pacing.too_slow(run, points, tail.progress):
+            self.stop_run(run)
 
     def _end(self, run: Run, ended: dict[str, Any]) -> None:
         """Take in an exit.json, once."""
         state, error = RunState(ended["state"]), str(ended.get("error") or "")[:1000]
+        at_gate = ended.get("gate") or {}
+        if at_gate and not at_gate.get("opened") and state not in (RunState.KILLED, RunState.LOST):
+            state, error = RunState.LOST, f"{FAILED_EARLY}: {error}"[:1000]  # beside another run: that proves nothing
+        if state == RunState.KILLED and run.error:  # not by a person
+            state, error = RunState.TIMEOUT, run.error
         metric = None
         if state == RunState.FINISHED:
             metric = self._metric(run, ended)
             if metric is None:
                 state, error = RunState.CRASHED, f"the run left no {self.bench.config.target.metric}"
+            if words := self.comparing.broken(run):
+                state, error, metric = RunState.VOID, words, None
+        at = float(ended.get("at") or self.bench.now())
+        seconds = phases.split(
+            local.read_since(self.bench.lab.run_directory(run.id)),
+            created=run.created_at,
+            now=at,
+            ended=ended.get("seconds") or {},
+            waited=float(at_gate.get("seconds") or 0.0),
+        )
+        if state == RunState.FINISHED and run.experiment_id is None:
+            directory = self.bench.lab.run_directory(run.id)
+            caches.take(directory, caches.place(self.bench.lab.caches, run.commit_sha, run.device_class))
+        tail = self._tails.get(run.id)
         detail = {
             "rc": ended.get("rc"),
-            "seconds": ended.get("seconds"),
+            "seconds": seconds,
+            "gate": ended.get("gate"),
             "usage": ended.get("usage"),
             "train": ended.get("train"),
             "result": ended.get("result"),
-            "queue_seconds": (run.started_at or run.created_at) - run.created_at,
-            "bad_metric_lines": self._tails[run.id].bad_lines if run.id in self._tails else 0,
+            "bad_metric_lines": tail.bad_lines if tail else 0,
         }
-        self.bench.store.update_run(
-            run.id,
-            event=f"run_{state}",
-            note={"metric": metric, "error": error},
-            state=state,
-            phase="done",
-            metric=metric,
-            error=error,
-            progress=1.0 if state == RunState.FINISHED else self.bench.store.run(run.id).progress,  # type: ignore[union-attr]
-            detail=detail,
-            ended_at=float(ended.get("at") or self.bench.now()),
-        )
+        with self.bench.store.transaction():
+            self.bench.store.update_run(
+                run.id,
+                event=f"run_{state}",
+                note={"metric": metric, "error": error},
+                state=state,
+                phase="done",
+                metric=metric,
+                error=error,
+                progress=1.0 if state == RunState.FINISHED else max(run.progress, tail.progress if tail else 0.0),
+                detail=detail,
+                ended_at=at,
+            )
+            if state == RunState.KILLED:
+                self.ahead.note_stopped(run)
+        self.ahead.note_end(state, gated=bool(at_gate), early=error.startswith(FAILED_EARLY))
         failpoint("run_ended")
+        self._unjudged[run.id] = at
         outcome = error if metric is None else metric
         log.info("run %d (%s, seed %d): %s %s", run.id, run.purpose, run.seed, state, outcome)
         self._forget(run)
         if metric is not None:
-            self.judging.publish_noise(run.device_class)
-        elif (
-            run.experiment_id is None and run.purpose != Purpose.AUDIT
-        ):  # nothing can be compared with a champion that does not run
-            self.pause(f"the champion's own run {run.id} ended {state} ({error}): see its log, then resume")
+            self.judging.measuring.publish(run.device_class)
+        elif run.experiment_id is None and run.purpose != Purpose.AUDIT and state != RunState.LOST:
+            # nothing can be compared with a champion that does not run
+            self.starting.pause(f"the champion's own run {run.id} ended {state} ({error}): see its log, then resume")
 
     def _metric(self, run: Run, ended: dict[str, Any]) -> float | None:
         target = self.bench.config.target
@@ -163,11 +204,7 @@ class Running:
         return None
 
     def _lose(self, run: Run, why: str) -> None:
-        self.bench.store.update_run(
-            run.id, event="run_lost", note={"why": why}, state=RunState.LOST, phase="done", error=why,
-            ended_at=self.bench.now(),
-        )  # fmt: skip
-        log.warning("run %d is lost (%s) and will be made again", run.id, why)
+        self.starting.lose(run, why)
         self._forget(run)
 
     def _forget(self, run: Run) -> None:
@@ -178,157 +215,83 @@ class Running:
     # ---- starting ----------------------------------------------------------------------------------------------
 
     def dispatch(self) -> None:
-        """Give every idle device its next run, if there is one."""
+        """Give every device its next run, if there is one; to one that evaluates, a run that stands ready."""
         if not self.preparing.ready:
             return
-        busy = {run.device for run in self.bench.store.live_runs()}
+        self.comparing.refresh()
+        self._go_on_after_full_disk()
+        live = self.bench.store.live_runs()
         for device in self.bench.devices:
-            if device.name in busy or self._still_held(device):
-                continue
-            work = self._next(device)
-            if work is not None:
-                self._start(work, device)
+            self._dispatch(device, [run for run in live if run.device == device.name])
+        self._note_judged()
+
+    def _dispatch(self, device: Device, live: list[Run]) -> None:
+        waiting = next((run for run in live if self.ahead.waits(run)), None)
+        working = [run for run in live if run is not waiting]
+        if waiting is not None:
+            urgent = None if working else next(self._works(device, before=URGENCY[waiting.purpose]), None)
+            # after judging, which may have moved the champion
+            if not self.ahead.withdraw_if_pointless(waiting) and not working:
+                self.ahead.open_or_withdraw(waiting, urgent)
+        elif not working:
+            if not self._still_held(device) and (work := self._next(device)) is not None:
+                self.starting.start(work, device)
+        elif self.ahead.may_start(working) and (work := self._next(device)) and self.ahead.suits(work, device, working):
+            self.starting.start(work, device, ahead=True)
 
     def _next(self, device: Device) -> Work | None:
+        return next(self._works(device), None)
+
+    def _works(self, device: Device, *, before: int = len(URGENCY)) -> Iterator[Work]:
+        """What the device could do next, the most urgent first, as far as an urgency."""
         confirmations = self.judging.confirmation_work(device.kind)  # also judges what needs no more runs
         if self.bench.store.paused() or not self._room_on_disk():
-            return None
-        if baseline := self.judging.baseline_work(device.kind):
-            return baseline[0]
-        if confirmations:
-            return confirmations[0]
-        if audit := self.auditing.work(device.kind):
-            return audit[0]
-        for experiment in self.bench.store.experiments(State.APPROVED):
+            return
+        if before > URGENCY[Purpose.BASELINE]:
+            yield from self.judging.baseline_work(device.kind)
+        if before > URGENCY[Purpose.RETEST]:
+            yield from confirmations
+        if before > URGENCY[Purpose.AUDIT]:
+            yield from self.auditing.work(device.kind)
+        for experiment in self.bench.store.experiments(State.APPROVED) if before > URGENCY[Purpose.CANDIDATE] else ():
             if (experiment.hold_until or 0.0) <= self.bench.now():
-                commit = self._commit(experiment)
+                commit = self.starting.commit(experiment)
                 if commit is not None and (work := self.judging.screening_work(experiment, commit, device.kind)):
-                    return work
-        return None
+                    yield work
 
-    def pause(self, reason: str) -> None:
-        self.bench.store.set("paused", reason)
-        self.bench.store.event("paused", reason=reason, actor="engine")
-        log.warning("paused: %s", reason)
+    def _note_judged(self) -> None:
+        """Judging was the last thing that was done for the runs that have ended."""
+        for run_id, at in self._unjudged.items():
+            if (run := self.bench.store.run(run_id)) is not None:
+                seconds = {**(run.detail.get("seconds") or {}), "judge": max(0.0, self.bench.now() - at)}
+                self.bench.store.update_run(run_id, detail={**run.detail, "seconds": seconds})
+        self._unjudged.clear()
 
     def _still_held(self, device: Device) -> bool:
         """Something of the last run keeps the device's memory: wait, and after a minute ask for help."""
-        held = self._memory.held(device)
-        if held and self._memory.overdue(device) and not self.bench.store.paused():
-            self._memory.accept(device)  # whoever resumes takes it as it is
-            self.pause(f"{held}: see nvidia-smi, then resume")
+        memory = self.starting.memory
+        held = memory.held(device)
+        if held and memory.overdue(device) and not self.bench.store.paused():
+            memory.accept(device)  # whoever resumes takes it as it is
+            self.starting.pause(f"{held}: see nvidia-smi, then resume")
         return bool(held)
 
     def _room_on_disk(self) -> bool:
         free = shutil.disk_usage(self.bench.lab.root).free / 2**30
         least = self.bench.config.runs.min_free_gigabytes
         if free < least:
-            self.pause(f"only {free:.1f} GB of disk is free ({least:g} are wanted): free some, then resume")
+            self.starting.pause(f"only {free:.1f} GB {DISK_FULL} ({least:g} are wanted): free some, and it goes on")
         return free >= least
 
-    def _commit(self, experiment: Experiment) -> str | None:
-        """The commit of an approved experiment, on the champion; None where it no longer fits."""
-        champion = self.bench.champion()
-        if experiment.parent_commit != champion:
-            if not self.reviewing.rebase(experiment, champion, self.bench.champion_files()):
-                return None
-            experiment = self.bench.store.experiment(experiment.id) or experiment
-        if experiment.commit_sha is not None:
-            return experiment.commit_sha
-        files = self.bench.workspace.files(champion, self.bench.config.target.editable)
-        try:
-            patch = patches.parse(self.bench.store.patch(experiment.patch_sha256 or "") or "")
-            after = patches.apply(patch, files)
-            changed = {path: text for path, text in after.items() if files.get(path) != text}
-            commit = self.bench.workspace.commit(
-                experiment.id, champion, changed, message=experiment.title, at=experiment.decided_at or self.bench.now()
-            )
-        except PatchError as error:
-            self.bench.store.update_experiment(
-                experiment.id, event="does_not_apply", state=State.PROPOSED, hold_until=None, problem=error.message
-            )
-            return None
-        self.bench.store.update_experiment(experiment.id, event="committed", note={"commit": commit}, commit_sha=commit)
-        failpoint("commit_recorded")
-        return commit
-
-    def _start(self, work: Work, device: Device) -> None:
-        """Intent first, then the tree, then the process: a crash between two of them is found at the next start."""
-        store = self.bench.store
-        with store.transaction():
-            run_id = store.add_run(
-                experiment_id=work.experiment_id,
-                purpose=work.purpose,
-                commit_sha=work.commit,
-                seed=work.seed,
-                device=device.name,
-                device_class=device.kind,
-                attempt=work.attempt,
-            )
-            if work.experiment_id is not None and work.purpose == Purpose.CANDIDATE:
-                store.update_experiment(work.experiment_id, state=State.RUNNING)
-        failpoint("run_recorded")
-        self._memory.remember(device)
-        directory = self.bench.lab.run_directory(run_id)
-        try:
-            self.bench.workspace.export(work.commit, directory / "src")
-            failpoint("source_exported")
-            trainer, evaluator = children(
-                self.bench.config,
-                self.bench.lab,
-                directory,
-                device=device.name,
-                seed=work.seed,
-                split="audit" if work.purpose == Purpose.AUDIT else "val",
-                data=str(store.setting("preparation", {}).get("ready", "")),
-                profile=store.setting("profile", {}),
-                seconds=self._wall_clock(device.kind),
-                sandbox=self.bench.sandbox,
-            )
-            process = self.bench.executor.start(
-                directory,
-                Spec(
-                    run_id,
-                    work.attempt,
-                    trainer,
-                    evaluator,
-                    int(self.bench.config.runs.log_megabytes * 2**20),
-                    OUT_BYTES,
-                ),
-            )
-        except (LabError, OSError) as error:
-            run = store.run(run_id)
-            assert run is not None
-            self._lose(run, f"could not be started: {error}")
-            self.pause(f"run {run_id} could not be started: {error}")
+    def _go_on_after_full_disk(self) -> None:
+        """What the engine paused for want of room goes on by itself once there is more than just enough."""
+        if DISK_FULL not in self.bench.store.paused():
             return
-        failpoint("runner_started")
-        self._record_process(run_id, process)
-        failpoint("runner_recorded")
-
-    def _record_process(self, run_id: int, process: Process) -> None:
-        self.bench.store.update_run(
-            run_id,
-            event="run_started",
-            note={"pid": process.pid},
-            pid=process.pid,
-            pid_started=process.started,
-            boot_id=process.boot_id,
-            started_at=self.bench.now(),
-        )
-
-    def _wall_clock(self, kind: str) -> float:
-        """The longest a trainer may take: a multiple of the champion's time, so that uncounted work gains nothing."""
-        limits = self.bench.config.runs
-        took = [
-            float((run.detail.get("seconds") or {}).get("train") or 0.0)
-            for run in self.bench.store.runs(commit_sha=self.bench.champion())
-            if run.state == RunState.FINISHED and run.device_class == kind
-        ]
-        took = [seconds for seconds in took if seconds > 0]
-        if not took:
-            return limits.wall_clock_seconds
-        return min(limits.wall_clock_seconds, max(10.0, limits.wall_clock_factor * statistics.median(took)))
+        least = self.bench.config.runs.min_free_gigabytes
+        if shutil.disk_usage(self.bench.lab.root).free / 2**30 >= ROOM_AGAIN * least:
+            with self.bench.store.transaction():
+                self.bench.store.set("paused", "")
+                self.bench.store.event("resumed", actor="engine", reason="there is room on the disk again")
 
     # ---- stopping ----------------------------------------------------------------------------------------------
 
@@ -347,10 +310,6 @@ class Running:
                 processes.append(process)
             self._lose(run, STOPPED)
         return processes
-
-
-OUT_BYTES = 64 * 2**30
-"""the most a run may write into its `out/`"""
 
 
 def _process(run: Run) -> Process | None:

@@ -27,7 +27,7 @@ async def serve(socket: Path, handle: Handle) -> asyncio.Server:
         with contextlib.suppress(ConnectionError):
             try:
                 while line := await _line(reader):
-                    writer.write(json.dumps(_answer(line, handle), ensure_ascii=False).encode() + b"\n")
+                    writer.write(json.dumps(_answer(line, handle)).encode() + b"\n")
                     await writer.drain()
             finally:
                 writer.close()

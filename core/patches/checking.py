@@ -8,11 +8,15 @@ import hashlib
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
+from threading import Lock
 
 from core.errors import PatchError
 from core.patches.applying import apply
 from core.patches.model import SIZE_LIMIT, Patch
 from core.text import invisible, one_line
+
+_ONE_AT_A_TIME = Lock()
+"""Python 3.11 keeps the depth of the tree it makes in one place for all threads: two at once end in a SystemError"""
 
 
 def is_editable(path: str, editable: Iterable[str]) -> bool:
@@ -76,7 +80,7 @@ def python_tree(text: str) -> ast.Module:
 
 def _compiled(text: str, flags: int) -> object:
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a proposal must not write on the screen
             return compile(text, "patch", "exec", flags, dont_inherit=True)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:

@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
+from typing import Any
 
-from core.models import Decision, Experiment, Purpose, Review, Run, Verdict, Via
-from core.store.reader import Champion
-from core.verdict import Noise, interval, measure_noise
+from core.models import CHAMPION_PURPOSES, Decision, Experiment, Review, Run, Verdict, Via
+from core.store.reader import Champion, Summary
+from core.verdict import Noise, interval, measure_noise, within_noise
 
 APPROVALS = (Decision.APPROVE, Decision.APPROVE_EDITED)
 
@@ -56,7 +57,7 @@ class Agreement:
     """What became of the patches that humans, or the autonomy dial, let run."""
 
     who: str
-    """`people` or `autonomy`"""
+    """`people` or `autonomy`; a person's name or a rule of the dial, where each is looked at for itself"""
     approvals: int
     edited: int
     vetoes: int
@@ -67,6 +68,8 @@ class Agreement:
     verdicts: Counter[Verdict]
     seconds: float | None
     """median time on the reviewer's screen"""
+    by_policy: bool
+    """the dial's doing"""
 
     @property
     def kept(self) -> int:
@@ -81,7 +84,7 @@ class Measurements:
         self._own: dict[tuple[str, str], list[Run]] = defaultdict(list)
         self._confirmations: dict[tuple[str, str], list[Run]] = defaultdict(list)
         for run in runs:
-            if run.metric is None or run.purpose in (Purpose.CANDIDATE, Purpose.LADDER):
+            if run.metric is None or run.purpose not in CHAMPION_PURPOSES:
                 continue
             groups = self._own if run.experiment_id is None else self._confirmations
             groups[run.commit_sha, run.device_class].append(run)
@@ -104,12 +107,42 @@ class Measurements:
         own = self.confirmations(experiment.commit_sha or "", kind)
         return [value - parent[seed] for seed, value in own.items() if seed in parent]
 
-    def noise(self, champions: Sequence[Champion], experiments: Sequence[Experiment], kind: str) -> Noise:
-        """The noise of the metric on one device class, pooled as the engine pools it."""
+    def noise(
+        self, champions: Sequence[Champion], experiments: Sequence[Experiment], kind: str, published: Any = None
+    ) -> Noise:
+        """Today's noise of the metric on one device class, pooled as the engine pools it; what the engine last
+        published where the runs alone say nothing.
+        """
         nulls = [list(self.own(c.commit_sha, kind).values()) for c in champions]
         judged = [e for e in experiments if e.commit_sha is not None]
         confirmed = [list(self.confirmations(e.commit_sha or "", kind).values()) for e in judged]
-        return measure_noise(nulls, confirmed, [pairs for e in judged if (pairs := self.pairs(e, kind))])
+        noise = measure_noise(nulls, confirmed, [pairs for e in judged if (pairs := self.pairs(e, kind))])
+        if noise.df or not isinstance(published, dict) or not published.get("df"):
+            return noise
+        high = published.get("high")
+        return Noise(
+            float(published.get("sigma") or 0.0),
+            int(published["df"]),
+            float(published.get("low") or 0.0),
+            float(high) if high is not None else float("inf"),
+        )
+
+    def now_noise(self, kept: Experiment, noise: Noise, kind: str, z: float) -> bool | None:
+        """Whether today's noise would not keep a step of the lineage; None: nothing can be said (kept by hand, or the
+        noise is unknown).
+        """
+        if kept.overridden_by is not None or not noise.df or kept.delta is None:
+            return None
+        n = kept.confirmations or 0
+        of_parent = len(self.own(kept.parent_commit, kind, before=kept.judged_at))
+        quieter = noise.paired_df >= 3 and noise.paired_sigma is not None and noise.paired_sigma < noise.sigma
+        paired = quieter and n > 0 and len(self.pairs(kept, kind)) == n
+        return within_noise(kept.delta, noise, n, of_parent or 1, paired=paired, z=z)
+
+    def level(self, champion: Champion, kept: Experiment | None, kind: str) -> float | None:
+        """What a champion scores: over runs of its own, before there are any the result it was kept for."""
+        own = self.own(champion.commit_sha, kind)
+        return fmean(own.values()) if own else kept.metric if kept else None
 
     def classes(self) -> list[str]:
         """Device classes, the one with the most finished runs first."""
@@ -184,34 +217,47 @@ def _pieces(champions: Sequence[Champion], by_hand: frozenset[int]) -> list[tupl
 
 
 def agreements(
-    experiments: Sequence[Experiment], reviews: Sequence[Review], by_hand: frozenset[int]
+    experiments: Sequence[Experiment | Summary],
+    reviews: Sequence[Review],
+    by_hand: frozenset[int],
+    *,
+    apart: bool = False,
 ) -> tuple[Agreement, ...]:
-    """How often what was let through was kept: by people, and by the autonomy dial."""
+    """How often what was let through was kept: by people, and by the autonomy dial. Overrides are not about a patch.
+
+    `apart`: each person and each rule of the dial for itself, people first, the busiest first.
+    """
     known = {e.id: e for e in experiments}
+    reviews = [r for r in reviews if r.decision is not Decision.OVERRIDE]
+    # an experiment that was sent back and approved again counts once, by its last approval
+    last = {r.experiment_id: r for r in reviews if r.undone_at is None and r.decision in APPROVALS}
+    groups: dict[tuple[bool, str], list[Review]] = {}
+    for r in reviews:
+        policy = r.via == Via.POLICY
+        who = (r.policy or r.actor if policy else r.actor) if apart else "autonomy" if policy else "people"
+        groups.setdefault((policy, who), []).append(r)
     found = []
-    for who, policy in (("people", False), ("autonomy", True)):
-        mine = [r for r in reviews if (r.via == Via.POLICY) == policy]
+    for (policy, who), mine in sorted(groups.items(), key=lambda group: (group[0][0], -len(group[1]), group[0][1])):
         standing = [r for r in mine if r.undone_at is None]
-        # an experiment that was sent back and approved again counts once, by its last approval
-        passed = {r.experiment_id: r for r in standing if r.decision in APPROVALS}
-        last = {r.experiment_id: r for r in reviews if r.undone_at is None and r.decision in APPROVALS}
-        passed = {number: r for number, r in passed.items() if last[number] is r}
+        passed = [r for r in standing if last.get(r.experiment_id) is r]
         verdicts = Counter(
-            e.verdict for number in passed if (e := known.get(number)) and e.verdict and number not in by_hand
+            e.verdict
+            for r in passed
+            if (e := known.get(r.experiment_id)) and e.verdict and r.experiment_id not in by_hand
         )
         times = [r.seconds for r in standing if r.seconds is not None]
-        if mine:
-            found.append(
-                Agreement(
-                    who,
-                    len(passed),
-                    sum(r.decision is Decision.APPROVE_EDITED for r in passed.values()),
-                    sum(r.decision is Decision.VETO for r in standing),
-                    sum(r.decision is Decision.REVISE for r in standing),
-                    len(mine) - len(standing),
-                    verdicts.total(),
-                    verdicts,
-                    median(times) if times else None,
-                )
+        found.append(
+            Agreement(
+                who,
+                len(passed),
+                sum(r.decision is Decision.APPROVE_EDITED for r in passed),
+                sum(r.decision is Decision.VETO for r in standing),
+                sum(r.decision is Decision.REVISE for r in standing),
+                len(mine) - len(standing),
+                verdicts.total(),
+                verdicts,
+                median(times) if times else None,
+                policy,
             )
+        )
     return tuple(found)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
 
 from core.config import Config
 from core.errors import LabError
 from core.lab import Lab
 from core.models import Experiment, Review, Verdict
 from core.reporting.claims import Agreement, Claim, Hours, Measurements, agreements, claim
+from core.reporting.drift import Reruns, reruns
 from core.reporting.provenance import Provenance, provenance, read_config
 from core.store import Reader
 from core.store.reader import Champion
-from core.verdict import Noise, within_noise
+from core.verdict import Noise
 
 PAGE = 10_000
 """events read at a time"""
@@ -103,6 +102,8 @@ class Report:
     """the device class that the claim is about"""
     noises: tuple[tuple[str, Noise], ...]
     """by device class"""
+    reruns: Reruns | None
+    """of the champions over time; None before one ran twice"""
     hours: tuple[Hours, ...]
     cost: Cost
     config: Config
@@ -123,6 +124,7 @@ def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
     experiments, reviews, runs, champions = (
         reader.experiments(), reader.reviews(), reader.runs(), reader.champions(),
     )  # fmt: skip
+    known = {e.id: e for e in experiments}
     by_hand = frozenset(e.id for e in experiments if e.overridden_by is not None)
     sizes = reader.patch_sizes()
     setting = reader.setting("lab", {})
@@ -134,7 +136,7 @@ def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
     kind = measurements.main_class(champions)
     kinds = measurements.classes()
     published = reader.setting("noise", {})
-    noises = {k: _noise(measurements, champions, experiments, k, published.get(k)) for k in kinds}
+    noises = {k: measurements.noise(champions, experiments, k, published.get(k)) for k in kinds}
     kept = _kept(reader, experiments, champions, by_hand, sizes, measurements, noises.get(kind, Noise()), kind, config)
     return Report(
         name=lab.name,
@@ -146,9 +148,10 @@ def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
         agreements=agreements(experiments, reviews, by_hand),
         claim=claim(measurements, champions, experiments, by_hand, noises.get(kind, Noise()), kind),
         champions=tuple(champions),
-        levels=_levels(measurements, champions, experiments, kind),
+        levels=tuple(measurements.level(c, known.get(c.experiment_id or 0), kind) for c in champions),
         kind=kind,
         noises=tuple(noises.items()),
+        reruns=reruns(runs, champions, noises.get(kind, Noise()), kind),
         hours=measurements.hours(),
         cost=_cost(reader),
         config=config,
@@ -186,52 +189,11 @@ def _kept(
         e = known.get(champion.experiment_id or 0)
         if e is None:
             continue
-        doubtful = None
-        if e.id not in by_hand and noise.df and e.delta is not None:
-            n_parent = len(measurements.own(e.parent_commit, kind, before=e.judged_at))
-            paired = measurements.pairs(e, kind)
-            n = e.confirmations or 0
-            quieter = noise.paired_df >= 3 and noise.paired_sigma is not None and noise.paired_sigma < noise.sigma
-            doubtful = within_noise(
-                e.delta, noise, n, n_parent or 1, paired=quieter and n > 0 and len(paired) == n, z=config.judging.z
-            )
+        doubtful = measurements.now_noise(e, noise, kind, config.judging.z)
         body = (reader.patch(e.patch_sha256) or "") if e.patch_sha256 else ""
         added, removed = sizes.get(e.patch_sha256 or "", (0, 0))
         found.append(Kept(e, body, added, removed, e.id in by_hand, champion.at, doubtful))
     return tuple(found)
-
-
-def _levels(
-    measurements: Measurements, champions: Sequence[Champion], experiments: Sequence[Experiment], kind: str
-) -> tuple[float | None, ...]:
-    """What each champion scores: its own runs, and before there are any the result it was kept for."""
-    known = {e.id: e for e in experiments}
-    levels: list[float | None] = []
-    for champion in champions:
-        own = measurements.own(champion.commit_sha, kind)
-        kept = known.get(champion.experiment_id or 0)
-        levels.append(fmean(own.values()) if own else kept.metric if kept else None)
-    return tuple(levels)
-
-
-def _noise(
-    measurements: Measurements,
-    champions: Sequence[Champion],
-    experiments: Sequence[Experiment],
-    kind: str,
-    published: Any,
-) -> Noise:
-    """Today's noise from everything measured; what the engine last published where the runs alone say nothing."""
-    noise = measurements.noise(champions, experiments, kind)
-    if noise.df or not isinstance(published, dict) or not published.get("df"):
-        return noise
-    high = published.get("high")
-    return Noise(
-        float(published.get("sigma") or 0.0),
-        int(published["df"]),
-        float(published.get("low") or 0.0),
-        float(high) if high is not None else float("inf"),
-    )
 
 
 def _cost(reader: Reader) -> Cost:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from core.reporting import words
+from core.reporting import drift, words
 from core.reporting.gather import Kept, Report
 from core.reporting.picture import Picture, caption, legend, picture
 from core.reporting.plot import svg
@@ -223,7 +223,16 @@ def _noise(report: Report) -> str:
     if not report.noises:
         return '<p class="soft">Not measured yet.</p>'
     rows = [[(line(cell, 80), "figure") for cell in words.noise_row(kind, noise)] for kind, noise in report.noises]
-    return _table(words.NOISE_COLUMNS, rows, "device classes")
+    return _table(words.NOISE_COLUMNS, rows, "device classes") + _drift(report)
+
+
+def _drift(report: Report) -> str:
+    """The champion's re-runs, and what they say of the machine."""
+    if report.reruns is None:
+        return ""
+    said = f'<p class="{"doubt" if report.reruns.drifting else "soft"}">{line(report.reruns.words, 500)}</p>'
+    chart = drift.svg(report.reruns, words.digits(report))
+    return f'{said}<figure><div class="wide">{chart}</div><figcaption>{line(drift.CAPTION)}</figcaption></figure>'
 
 
 def _cost(report: Report) -> str:

@@ -46,6 +46,7 @@ def document(report: Report) -> str:
     parts += ["## Everything tried", _tried(report)]
     noise = [words.noise_row(kind, measured) for kind, measured in report.noises]
     parts += ["## Noise", _table(words.NOISE_COLUMNS, noise) if noise else "Not measured yet."]
+    parts += [line(report.reruns.words, 500)] if report.reruns else []
     models = [words.cost_row(model) for model in report.cost.models]
     parts += ["## Cost", _table(words.COST_COLUMNS, models) if models else "No model was called."]
     parts.append(_table(("", ""), words.cost_per_keep(report.cost)))

@@ -32,6 +32,8 @@ class Provenance:
     corpus: str
     corpus_hash: str
     sandbox: str
+    manifest: str
+    """what runs are made and measured with now"""
     schema: int
     first: float | None
     last: float | None
@@ -53,11 +55,19 @@ def provenance(reader: Reader, config: Config, config_text: str, now: float) -> 
         corpus=str(setting.get("corpus", config.target.corpus)),
         corpus_hash=str(preparation.get("hash", "")),
         sandbox=f"{tier} ({sandbox.get('detail', '')})" if tier else "",
+        manifest=_manifest(_dict(reader.setting("manifest"))),
         schema=reader.version,
         first=first,
         last=last,
         made=now,
     )
+
+
+def _manifest(setting: dict[str, Any]) -> str:
+    """Its hash, and the parts cut short."""
+    parts = _dict(setting.get("parts"))
+    shown = ", ".join(f"{name} {str(part)[:10]}" for name, part in parts.items())
+    return f"{str(setting.get('sha256', ''))[:16]}: {shown}" if parts else ""
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def decision(decided: Decided) -> str:
     return {
         Decision.APPROVE: "approved", Decision.APPROVE_EDITED: "approved edited",
         Decision.REVISE: "sent back", Decision.VETO: "vetoed",
+        Decision.OVERRIDE: f"settled by hand: {decided.review.verdict}",
     }[decided.review.decision]  # fmt: skip
 
 
@@ -133,11 +134,14 @@ def why(decided: Decided) -> str:
 
 def agreement(a: Agreement) -> str:
     """How often an approval was kept, and what else they did."""
-    who = "People" if a.who == "people" else "The autonomy dial"
-    passed = f"approved {plural(a.approvals, 'patch', 'patches')}" if a.who == "people" else (
-        f"let {plural(a.approvals, 'patch', 'patches')} through"
-    )  # fmt: skip
-    words = f"{who} {passed}{f' ({a.edited} edited)' if a.edited else ''}"
+    return f"{'The autonomy dial' if a.by_policy else 'People'} {deeds(a)}"
+
+
+def deeds(a: Agreement) -> str:
+    """The same without the subject."""
+    patches = plural(a.approvals, "patch", "patches")
+    words = f"let {patches} through" if a.by_policy else f"approved {patches}"
+    words += f" ({a.edited} edited)" if a.edited else ""
     if a.judged:
         words += f"; of {a.judged} judged {a.kept} {'was' if a.kept == 1 else 'were'} kept ({_share(a.kept, a.judged)})"
         rest = ", ".join(f"{n} {v}" for v, n in a.verdicts.most_common() if v is not Verdict.KEEP)
@@ -235,8 +239,20 @@ def method(report: Report) -> list[str]:
         "quieter.",
         f"Kept when the confirmed gain exceeds z·σ·√(1/n + 1/n champion), z = {judging.z:g}, read as an error rate "
         "with Student's t; its own spread is held against it too.",
-        "Better by more than 5 % or 8σ is suspect, not kept. A champion is not measured on the seeds it was chosen by.",
+        *_hidden(report),
+        "A champion is not measured on the seeds it was chosen by. Results compare only where device, driver, "
+        "evaluator, data and versions are the same.",
         "Δ is candidate minus champion with its 95 % interval; the shrunken estimate draws it to zero by its noise.",
+    ]
+
+
+def _hidden(report: Report) -> list[str]:
+    """What must still be passed by what the runs would keep."""
+    if not report.config.target.has_hidden_split:
+        return ["Better by more than 5 % or 8σ is suspect, not kept."]
+    return [
+        "Before it is kept its checkpoints are scored on a hidden split, chunk by chunk: a gain that is not there, "
+        "beyond chance, is suspect; one of more than 5 % or 8σ is suspect until it is found there."
     ]
 
 
@@ -253,6 +269,7 @@ def provenance(report: Report) -> list[tuple[str, str]]:
         ("corpus", p.corpus or UNKNOWN),
         ("hash of the prepared data", p.corpus_hash or UNKNOWN),
         ("sandbox", p.sandbox or UNKNOWN),
+        ("measured with", p.manifest or UNKNOWN),
         ("baseline commit", report.champions[0].commit_sha if report.champions else UNKNOWN),
         ("champion commit", report.champions[-1].commit_sha if report.champions else UNKNOWN),
         ("runs", "; ".join(f"{h.kind}: {h.runs} runs, {number(h.hours, 2)} h" for h in report.hours) or UNKNOWN),

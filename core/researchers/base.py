@@ -49,6 +49,18 @@ Say = Callable[[str], None]
 """tells the screen what the researcher is doing right now, in a few words"""
 
 
+class Pause(str):
+    """What is said while nothing happens for so many seconds, so that the screen can count them down."""
+
+    __slots__ = ("seconds",)
+    seconds: float
+
+    def __new__(cls, words: str, seconds: float) -> Pause:
+        said = super().__new__(cls, words)
+        said.seconds = seconds
+        return said
+
+
 class Unavailable(ResearcherError):
     """The researcher cannot be asked now (no key, a cap, an outage); the same question stands and is asked later."""
 

@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import Literal
 
 from core.errors import PatchError
+from core.patches import python_tree
 from core.researchers.numbers import beta_text, round_nicely, write_number
 
 Scale = Literal["log", "linear", "beta", "integer", "power"]
@@ -122,7 +123,7 @@ def _constants_of(path: str, content: str) -> list[Constant]:
     if "\r" in content.replace("\r\n", ""):
         return []  # Python ends a line there, no editor does
     try:
-        tree = ast.parse(content)
+        tree = python_tree(content)
     except (SyntaxError, ValueError, RecursionError):
         return []
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
@@ -146,7 +147,7 @@ def _constants_of(path: str, content: str) -> list[Constant]:
             line, column = lines[number.lineno - 1], number.col_offset
             start = starts[number.lineno - 1] + len(line[:column].decode(errors="replace"))
             text = line[column : number.end_col_offset].decode(errors="replace")
-            worth, is_integer = float(ast.literal_eval(text)), isinstance(number.value, int)
+            worth, is_integer = float(ast.literal_eval(number)), isinstance(number.value, int)
             found.append(Constant(path, label, worth, text, is_integer, start, start + len(text), comment))
     return found
 
@@ -244,7 +245,7 @@ def without(content: str, name: str) -> str:
     lines = content.splitlines(keepends=True)
     places = [
         node
-        for node in ast.parse(content).body
+        for node in python_tree(content).body
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]
     ]
     if len(places) != 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,16 +98,8 @@ def _nvml() -> Iterator[Any]:
 
 def sample(devices: Sequence[Device]) -> list[Gauge]:
     """One gauge reading per device; None for what the device does not say."""
-    import psutil
-
     now = time.time()
-    gauges = []
-    for device in devices:
-        if device.name == "cpu":
-            memory = psutil.virtual_memory()
-            gauges.append(
-                Gauge("cpu", now, psutil.cpu_percent(), memory.total - memory.available, memory.total, None, None)
-            )
+    gauges = [_cpu_gauge(now) for device in devices if device.name == "cpu"]
     gpus = [device for device in devices if device.name.startswith("cuda:")]
     if gpus:
         with _nvml() as nvml:
@@ -116,23 +108,44 @@ def sample(devices: Sequence[Device]) -> list[Gauge]:
 
 
 def _gpu_gauge(nvml: Any, device: Device, now: float) -> Gauge:
-    handle = nvml.nvmlDeviceGetHandleByIndex(int(device.name.removeprefix("cuda:")))
+    index = int(device.name.removeprefix("cuda:"))
 
-    def reading(ask: Any) -> float | None:
+    def reading(ask: Callable[[Any], float]) -> float | None:
         try:
-            return float(ask())
-        except nvml.NVMLError:
+            return float(ask(nvml.nvmlDeviceGetHandleByIndex(index)))
+        except nvml.NVMLError:  # not every board has every sensor, and one that fell off the bus has none
             return None
 
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return Gauge(
         device.name,
         now,
-        reading(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
-        float(memory.used),
-        float(memory.total),
-        reading(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
-        reading(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        reading(lambda board: nvml.nvmlDeviceGetUtilizationRates(board).gpu),
+        reading(lambda board: nvml.nvmlDeviceGetMemoryInfo(board).used),
+        reading(lambda board: nvml.nvmlDeviceGetMemoryInfo(board).total),
+        reading(lambda board: nvml.nvmlDeviceGetPowerUsage(board) / 1000),
+        reading(lambda board: nvml.nvmlDeviceGetTemperature(board, nvml.NVML_TEMPERATURE_GPU)),
+        reading(lambda board: nvml.nvmlDeviceGetClockInfo(board, nvml.NVML_CLOCK_SM)),
+    )
+
+
+def _cpu_gauge(now: float) -> Gauge:
+    """The machine's processors since the last call. Power, temperature and clock need rights or sensors that many
+    machines do not give, so they stay unknown.
+    """
+    import psutil
+
+    cores = psutil.cpu_percent(percpu=True)
+    memory = psutil.virtual_memory()
+    return Gauge(
+        "cpu",
+        now,
+        sum(cores) / len(cores) if cores else None,
+        memory.total - memory.available,
+        memory.total,
+        None,
+        None,
+        load=psutil.getloadavg()[0],
+        cores="".join(str(min(int(percent / 10), 9)) for percent in cores),
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from core.runs import phases
+
 COUNTED = {"flops": "flops", "tokens": "tokens", "seconds": "train_seconds"}
 OVER_BUDGET = 1.05
 """a run ends at the first step that finds its budget spent"""
@@ -17,6 +19,8 @@ OUTSIDE = 0.05
 """share of the budget that may be spent beside the counted loop"""
 CPU_TIMES, CPU_SECONDS = 1.5, 2.0
 """processor time under a budget in FLOPs: the same work takes about the same, whatever else the machine does"""
+GATE_SECONDS = 2.0
+"""processor time of a run that stands ready and waits"""
 IDLE_TIMES, IDLE_SECONDS = 1.5, 30.0
 """wall clock outside a budget in seconds: start-up, compilation, saving"""
 
@@ -32,6 +36,7 @@ def doubts(ended: Mapping[str, Any], champion: Sequence[Mapping[str, Any]], *, s
     found = []
     if summary.get("seed") != seed:
         found.append(f"it trained with seed {summary.get('seed')!r}, not {seed}")
+    found += _worked_at_the_gate(ended)
     found += [
         f"its {name} is {summary.get(name)!r}, the champion's {others[0].get(name)!r}"
         for name in ("budget", "data", "profile")
@@ -74,7 +79,13 @@ def _cpu(run: Mapping[str, Any]) -> float:
 
 
 def _idle(run: Mapping[str, Any]) -> float:
-    return _number(run.get("seconds") or {}, "train") - _number(_summary(run), "train_seconds")
+    return phases.trainer(run.get("seconds") or {}) - _number(_summary(run), "train_seconds")
+
+
+def _worked_at_the_gate(run: Mapping[str, Any]) -> list[str]:
+    """A trainer that waits for its turn has nothing to do."""
+    worked = _number(run.get("gate") or {}, "cpu_seconds")
+    return [f"it computed for {worked:.0f} s while it waited for its turn"] if worked > GATE_SECONDS else []
 
 
 def _number(values: Mapping[str, Any], name: str) -> float:

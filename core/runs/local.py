@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.runs import devices, runner
+from core.runs import devices, gate, runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,17 @@ class Spec:
 
     run: int
     attempt: int
-    trainer: Child
+    trainer: Child | None
+    """None: the checkpoint of another run is evaluated"""
     evaluator: Child | None
     log_bytes: int
     out_bytes: int
+    gate: float | None = None
+    """seconds that the trainer may stand ready before it is let go on; None: it need not wait"""
+    compiled_from: Path | None = None
+    """a compilers' cache that the trainer gets a copy of"""
+    keep_compiled: bool = False
+    """whether what its compilers made is left for the engine when the run has finished"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +70,19 @@ class LocalExecutor:
         for folder in ("out", "eval"):
             shutil.rmtree(directory / folder, ignore_errors=True)
             (directory / folder).mkdir(parents=True)
+        gate.make(directory, closed=spec.gate is not None)
         body = {
             "run": spec.run,
             "attempt": spec.attempt,
             "log_bytes": spec.log_bytes,
             "out_bytes": spec.out_bytes,
+            "gate": spec.gate,
+            "compiled": {
+                "from": None if spec.compiled_from is None else str(spec.compiled_from),
+                "keep": spec.keep_compiled,
+            },
             "trainer": _child(spec.trainer),
-            "evaluator": None if spec.evaluator is None else _child(spec.evaluator),
+            "evaluator": _child(spec.evaluator),
         }
         runner.write_json(directory / "spec.json", body)
         with (directory / "runner.log").open("ab") as log:
@@ -97,7 +111,9 @@ class LocalExecutor:
                 os.kill(process.pid, signal.SIGTERM)
 
 
-def _child(child: Child) -> dict[str, Any]:
+def _child(child: Child | None) -> dict[str, Any] | None:
+    if child is None:
+        return None
     return {"argv": list(child.argv), "cwd": child.cwd, "env": dict(child.env), "seconds": child.seconds}
 
 
@@ -122,7 +138,23 @@ def read_phase(directory: Path) -> str:
     return name if name in PHASES else "training"
 
 
-PHASES = ("starting", "compiling", "training", "saving", "evaluating", "done")
+PHASES = ("starting", "compiling", "waiting", "training", "saving", "evaluating", "done")
+
+
+def read_since(directory: Path) -> dict[str, float]:
+    """When each phase of a run began (Unix time), as far as it has come. The runner's process and the evaluator are the
+    runner's word; what lies between is the trainer's own.
+    """
+    outer, inner, first = (
+        runner.read_json(directory / name) or {} for name in ("phase.json", "out/phase.json", "start.json")
+    )
+    said = inner.get("since")
+    since = {"starting": first.get("at"), **(said if isinstance(said, dict) else {})}
+    since["starting"] = first.get("at")
+    if outer.get("phase") == "evaluating":
+        since["evaluating"] = outer.get("at")
+    known = {name: at for name, at in since.items() if name in PHASES and isinstance(at, int | float)}
+    return {name: float(at) for name, at in known.items() if math.isfinite(at)}
 
 
 def start_process(directory: Path) -> Process | None:

@@ -1,10 +1,13 @@
-"""Whether a device's memory is free again after a run: what holds it would steal from the next one, or make it fail."""
+"""Whether a device has memory for a run: free again after the last one, or enough beside one that is evaluated."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from core.models import Run
 from core.runs import devices
 from core.runs.devices import Device
 from core.store.reader import Gauge
@@ -14,6 +17,12 @@ SLACK = 512 * 2**20
 LOOK_EVERY = 0.5
 PATIENCE = 60.0
 """seconds for the driver to give it back; after that somebody must look"""
+CONTEXT = 2**30
+"""bytes that a process takes on a GPU beside what it allocates"""
+USABLE = 0.9
+"""of a device's memory, when two share it"""
+MARGIN = 1.2
+"""by which a run may need more than the champion's did"""
 
 
 class DeviceMemory:
@@ -63,3 +72,42 @@ class DeviceMemory:
             return None
         gauges = self.sample([device])
         return gauges[0].memory_used if gauges else None
+
+
+def room_for_two(
+    device: Device,
+    measured: Sequence[Run],
+    profile: Mapping[str, Any],
+    *,
+    sample: Callable[[Sequence[Device]], list[Gauge]] = devices.sample,
+) -> bool:
+    """Whether a run may start up on a device while another is evaluated there. Not where nothing is known yet.
+
+    `measured`: finished runs of the champion on this class of device. `profile`: the target's description of its sizes,
+    with an estimate of its `memory` (bytes to `train` and to `evaluate`) for a GPU.
+    """
+    gauges = sample([device])
+    if not gauges or gauges[0].memory_used is None or gauges[0].memory_total is None:
+        return False
+    free = USABLE * gauges[0].memory_total - gauges[0].memory_used
+    if device.name == "cpu":
+        train, evaluate = (_most(measured, "usage", part, "peak_bytes") for part in ("train", "evaluate"))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores >= 2 and train > 0 and free >= MARGIN * train + evaluate
+    estimate = profile.get("memory") or {}
+    train = _most(measured, "train", "peak_memory_bytes")
+    train = train + CONTEXT if train else float(estimate.get("train") or 0.0)
+    evaluate = float(estimate.get("evaluate") or 0.0)
+    return train > 0 and evaluate > 0 and free >= MARGIN * train + evaluate
+
+
+def _most(runs: Sequence[Run], *keys: str) -> float:
+    """The largest of a number in the runs' detail; 0 where none has it."""
+    found = [0.0]
+    for run in runs:
+        value: Any = run.detail
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, int | float):
+            found.append(float(value))
+    return max(found)

@@ -5,15 +5,18 @@ nothing of the lab, the database or git, so the same runner serves any executor.
 `start.json` (who it is), `stdout.log` (what the children print, capped), `phase.json` (what it is doing) and, last and
 by rename, `exit.json`.
 
-    spec.json  {"run", "attempt", "log_bytes", "out_bytes",
-                "trainer":   {"argv", "cwd", "env", "seconds"},
+    spec.json  {"run", "attempt", "log_bytes", "out_bytes", "gate": seconds | null,
+                "compiled": {"from": directory | null, "keep": bool},
+                "trainer":   {"argv", "cwd", "env", "seconds"} | null (another run's checkpoint is evaluated),
                 "evaluator": {"argv", "cwd", "env", "seconds"} | null}
     exit.json  {"run", "attempt", "state", "error", "rc", "seconds": {"train", "evaluate"}, "train", "result", "at",
-                "usage": {"train": {"cpu_seconds", "peak_bytes"}, "evaluate": …}}
+                "usage": {"train": {"cpu_seconds", "peak_bytes"}, "evaluate": …},
+                "gate": {"opened", "seconds", "cpu_seconds"} | null}
 
-`state` is finished, crashed, diverged, timeout, killed or void, as in `RunState`. Whatever the children wrote is
+`state` is finished, crashed, diverged, timeout, killed, void or lost, as in `RunState`. Whatever the children wrote is
 hostile: it is read with size caps and never followed through links. SIGTERM to the runner kills the run and still
-leaves an exit.json.
+leaves an exit.json. With a `gate` the trainer may wait before its clock starts (core/runs/gate.py), at most so long;
+`seconds` leave the waiting out.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ GRACE = 2.0
 """seconds between SIGTERM and SIGKILL"""
 DIVERGED, OUT_OF_MEMORY = 3, 4
 """exit codes of the harness"""
+COMPILED = ".compiled"
+"""in `out`: where the trainer's compilers keep what they made"""
 JSON_LIMIT = 1024 * 1024
 OPEN_FILES = 65_536
 OVERSHOOT = 2**30
@@ -62,6 +67,7 @@ def main(directory: Path) -> int:
     )
     outcome: dict[str, Any] = {
         "run": spec["run"], "attempt": spec["attempt"], "error": "", "seconds": {}, "usage": {}, "rc": None,
+        "gate": None,
     }  # fmt: skip
     try:
         outcome |= run(directory, spec, outcome["seconds"], outcome["usage"])
@@ -71,6 +77,9 @@ def main(directory: Path) -> int:
         outcome |= {"state": "crashed", "error": f"runner: {type(error).__name__}: {error}"}
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     kill_descendants()
+    if outcome["state"] != "finished" or not spec.get("compiled", {}).get("keep"):
+        with contextlib.suppress(OSError):  # a script can make it unremovable; that is no reason to be silent
+            empty(directory / "out" / COMPILED, anew=False)
     write_json(directory / "exit.json", {**outcome, "at": time.time()})
     return 0
 
@@ -83,13 +92,16 @@ def run(directory: Path, spec: dict[str, Any], seconds: dict[str, float], usage:
     limit = OutLimit(out, spec["out_bytes"])
     phase(directory, "starting")
     started = time.monotonic()
-    rc, why = supervise(spec["trainer"], log, limit)
-    seconds["train"] = time.monotonic() - started
+    if spec["trainer"] and (known := spec.get("compiled", {}).get("from")):
+        copy_tree(Path(known), out / COMPILED)
+    gate = Gate(directory, spec["gate"]) if spec.get("gate") else None
+    rc, why = supervise(spec["trainer"], log, limit, gate) if spec["trainer"] else (0, "")
+    seconds["train"] = time.monotonic() - started - (gate.held() if gate else 0.0) if spec["trainer"] else 0.0
     usage["train"] = used = used_by_children()
-    summary = read_json(out / "train.json")
-    ended = judge_exit(rc, why, log)
+    before = {"train": read_json(out / "train.json"), "gate": gate.report() if gate else None}
+    ended = gate.verdict if gate and gate.verdict else judge_exit(rc, why, log)
     if ended or not spec["evaluator"]:
-        return {**(ended or {"state": "finished"}), "rc": rc, "train": summary, "result": None}
+        return {**before, **(ended or {"state": "finished"}), "rc": rc, "result": None}
     phase(directory, "evaluating")
     empty(measured)  # without a sandbox the trainer could have left a module for the evaluator to import
     started = time.monotonic()
@@ -105,7 +117,7 @@ def run(directory: Path, spec: dict[str, Any], seconds: dict[str, float], usage:
         ended = {"state": "void", "error": str(result["void"])[:1000]}
     else:
         ended = {"state": "finished"}
-    return {**ended, "rc": rc, "train": summary, "result": result}
+    return {**before, **ended, "rc": rc, "result": result}
 
 
 def judge_exit(rc: int, why: str, log: Log) -> dict[str, Any] | None:
@@ -132,7 +144,7 @@ def signal_of(rc: int) -> int:
     return number if number in {one.value for one in signal.Signals} else 0
 
 
-def supervise(child: dict[str, Any], log: Log, limit: OutLimit) -> tuple[int, str]:
+def supervise(child: dict[str, Any], log: Log, limit: OutLimit, gate: Gate | None = None) -> tuple[int, str]:
     """Run one child to its end: `(exit code, why it was stopped)`; the second is empty when it ended by itself."""
     process = subprocess.Popen(
         child["argv"],
@@ -161,7 +173,9 @@ def supervise(child: dict[str, Any], log: Log, limit: OutLimit) -> tuple[int, st
                         log.write(data)
                 elif not selector.get_map():
                     time.sleep(0.05)
-                if time.monotonic() > deadline:
+                if gate and (why := gate.look()):
+                    break
+                if time.monotonic() > deadline + (gate.held() if gate else 0.0):
                     why = f"over its wall clock of {child['seconds']:.0f} s"
                 elif limit.exceeded():
                     why = f"wrote more than {limit.most / 2**20:.0f} MB"
@@ -203,11 +217,13 @@ def kill_descendants() -> None:
 
 
 def children(parent: int) -> list[int]:
-    """Direct children of a process, from /proc (empty where there is none)."""
-    try:
-        return [int(p) for p in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-    except OSError:
-        return []
+    """Direct children of a process, whichever thread made them, from /proc (empty where there is none)."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{parent}/task"):
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{parent}/task/{thread}/children").read_text().split())
+    return found
 
 
 def limits(file_bytes: int) -> None:
@@ -255,6 +271,18 @@ def descendants(pid: int) -> int:
     return count
 
 
+def cpu_of_descendants() -> float:
+    """Processor time of everything that lives below this process, in seconds."""
+    ticks, queue = 0, [os.getpid()]
+    while queue:
+        for child in children(queue.pop()):
+            queue.append(child)
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                fields = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()
+                ticks += sum(map(int, fields[11:15]))  # its own, and that of children it has waited for
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def used_by_children(before: dict[str, Any] | None = None) -> dict[str, Any]:
     """Processor time and peak memory of the children that have ended: the one clock that no script can set."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -262,12 +290,21 @@ def used_by_children(before: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"cpu_seconds": round(cpu, 3), "peak_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)}
 
 
-def empty(directory: Path) -> None:
-    """Make a directory new."""
+def empty(directory: Path, *, anew: bool = True) -> None:
+    """Remove a directory, and make it again."""
     if directory.is_symlink() or directory.is_file():
         directory.unlink()
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
+    if anew:
+        directory.mkdir()
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """A copy that shares nothing that could be written through; where that fails, nothing."""
+    flags = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-R", "-P", "-p"]
+    copied = subprocess.run(["cp", *flags, str(source), str(target)], capture_output=True, check=False)
+    if copied.returncode != 0:
+        empty(target, anew=False)
 
 
 def adopt_orphans() -> None:
@@ -278,6 +315,52 @@ def prctl(option: int, value: int) -> None:
     """Linux only; elsewhere nothing happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+class Gate:
+    """Holds a trainer before its clock starts, until the engine lets it go on, or does not want it any more."""
+
+    def __init__(self, directory: Path, most: float) -> None:
+        self.folder, self.said = directory / "gate", directory / "out" / "phase.json"
+        self.most = most
+        self.born = time.monotonic()
+        self.since: float | None = None
+        self.opened = False
+        self.seconds = 0.0
+        self.cpu_before = self.cpu = 0.0
+        self.next = 0.0
+        self.verdict: dict[str, Any] | None = None
+
+    def look(self) -> str:
+        """Why the run must end; empty while it may go on."""
+        if self.opened:
+            return ""
+        go, now = self.folder / "go", time.monotonic()
+        if go.exists():  # on a busy machine this is seen late, and what was done since then is training
+            late = max(0.0, time.time() - go.stat().st_mtime)
+            self.seconds, self.opened = max(0.0, self.held() - late), True
+            return ""
+        why = ""
+        if (self.folder / "withdrawn").exists():
+            why = (self.folder / "withdrawn").read_text() or "withdrawn"
+        elif now - self.born > self.most:
+            why = f"its turn did not come within {self.most:.0f} s"
+        elif self.since is None and (read_json(self.said) or {}).get("phase") == "waiting":
+            self.since, self.cpu_before = now, cpu_of_descendants()
+            self.cpu = self.cpu_before
+        elif self.since is not None and now >= self.next:
+            self.next, self.cpu = now + 0.5, cpu_of_descendants()
+        if why:
+            self.verdict = {"state": "lost", "error": why}
+        return why
+
+    def held(self) -> float:
+        """Seconds at the gate so far: they are nobody's."""
+        return self.seconds if self.opened or self.since is None else time.monotonic() - self.since
+
+    def report(self) -> dict[str, Any]:
+        """For exit.json; the processor time is what the trainer used while it said that it waited."""
+        return {"opened": self.opened, "seconds": self.held(), "cpu_seconds": self.cpu - self.cpu_before}
 
 
 class Log:

@@ -10,7 +10,20 @@ human's words to the researcher, `usage` what the model cost. Every change is on
 appends to `events`, which nothing can update or delete.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from core.store.reader import Reader, Summary
-from core.store.writer import Writer
+
+if TYPE_CHECKING:
+    from core.store.writer import Writer
 
 __all__ = ["Reader", "Summary", "Writer"]
+
+
+def __getattr__(name: str) -> Any:
+    """The writer when it is asked for: a screen never does."""
+    if name == "Writer":
+        from core.store.writer import Writer
+
+        return Writer
+    raise AttributeError(name)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from sqlite_utils.db import Database
     from sqlite_utils.migrations import Migrations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Number of migrations below; also `PRAGMA user_version`. A database with a higher one is newer than this program."""
 
 FIRST = """
@@ -205,6 +205,50 @@ CREATE VIEW cost_per_keep AS
            / 3600.0 AS device_hours;
 """
 
+SECOND = """
+ALTER TABLE telemetry ADD COLUMN clock REAL;
+ALTER TABLE telemetry ADD COLUMN load REAL;
+ALTER TABLE telemetry ADD COLUMN cores TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE runs ADD COLUMN manifest TEXT NOT NULL DEFAULT '';
+
+DROP VIEW decisions;
+CREATE TABLE wider_reviews (
+  id              INTEGER PRIMARY KEY,
+  experiment_id   INTEGER NOT NULL REFERENCES experiments(id),
+  decision        TEXT NOT NULL CHECK (decision IN ('approve','approve_edited','revise','veto','override')),
+  reason          TEXT NOT NULL DEFAULT '',
+  patch_sha256    TEXT NOT NULL REFERENCES patches(sha256),
+  approved_sha256 TEXT REFERENCES patches(sha256),
+  hunks_kept      TEXT,
+  hunks_seen      TEXT,
+  seconds         REAL,
+  actor           TEXT NOT NULL,
+  via             TEXT NOT NULL CHECK (via IN ('tui','cli','policy')),
+  policy          TEXT NOT NULL DEFAULT '',
+  decided_at      REAL NOT NULL,
+  undone_at       REAL,
+  verdict         TEXT CHECK (verdict IN ('keep','discard','inconclusive','suspect','void','crashed')),
+  CHECK ((decision IN ('approve','approve_edited')) = (approved_sha256 IS NOT NULL)),
+  CHECK ((decision = 'override') = (verdict IS NOT NULL)),
+  CHECK (decision NOT IN ('veto','override') OR reason != '')
+) STRICT;
+INSERT INTO wider_reviews SELECT *, NULL FROM reviews;
+INSERT INTO wider_reviews (experiment_id, decision, reason, patch_sha256, actor, via, decided_at, verdict)
+  SELECT id, 'override', verdict_reason, patch_sha256, overridden_by, 'tui', judged_at, verdict
+  FROM experiments WHERE overridden_by IS NOT NULL AND verdict_reason != '' AND judged_at IS NOT NULL;
+DROP TABLE reviews;
+ALTER TABLE wider_reviews RENAME TO reviews;
+CREATE INDEX reviews_experiment ON reviews(experiment_id);
+CREATE VIEW decisions AS
+  SELECT r.id, r.experiment_id, e.title, r.decision, r.reason, r.actor, r.via, r.policy, r.seconds,
+         datetime(r.decided_at, 'unixepoch') AS decided, r.undone_at IS NOT NULL AS undone,
+         coalesce(r.verdict, e.verdict) AS verdict, e.delta
+  FROM reviews r JOIN experiments e ON e.id = r.experiment_id
+  ORDER BY r.id;
+"""
+"""Clocks of a GPU, load and cores of a processor; what a run was made with; a person's verdict as its own review."""
+
 
 def migrations() -> Migrations:
     """All steps, in order."""
@@ -215,6 +259,11 @@ def migrations() -> Migrations:
     @steps()  # type: ignore[untyped-decorator]
     def m001_initial(db: Database) -> None:
         for statement in split(FIRST):
+            db.execute(statement)
+
+    @steps()  # type: ignore[untyped-decorator]
+    def m002_overrides_and_manifests(db: Database) -> None:
+        for statement in split(SECOND):
             db.execute(statement)
 
     return steps

@@ -78,6 +78,12 @@ class Gauge:
     """watts"""
     temperature: float | None
     """°C"""
+    clock: float | None = None
+    """MHz of the compute units"""
+    load: float | None = None
+    """of a processor: tasks that ran or wanted to, the mean of a minute"""
+    cores: str = ""
+    """of a processor: a digit a core, tenths of it that were busy; 9 is 90 % and more"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ def _review(row: Sequence[Any]) -> Review:
         r,
         decision=Decision(r.decision),
         via=Via(r.via),
+        verdict=Verdict(r.verdict) if r.verdict else None,
         hunks_kept=_ints(r.hunks_kept),
         hunks_seen=_ints(r.hunks_seen),
     )
@@ -145,7 +152,7 @@ class Reader:
     """Read-only access to one lab's record.
 
     Raises:
-        StoreError: the file is missing, is not a lab's database, or is corrupt.
+        StoreError: the file is missing, older than this program, not a lab's database, or corrupt.
     """
 
     read_only = True
@@ -160,6 +167,14 @@ class Reader:
             self.version = int(self.db.execute("PRAGMA user_version").fetchone()[0])
         except sqlite3.Error as error:
             raise unreadable(path, error) from error
+        if 0 < self.version < SCHEMA_VERSION:
+            self.db.close()
+            raise StoreError(
+                f"{path} was written by an older autoresearch-tui (schema {self.version}, this one reads "
+                f"{SCHEMA_VERSION}). Nothing was changed.",
+                hint="autoresearch-tui LAB brings it up to date, after a copy into backups/; an engine of the older "
+                "version that still works there is ended first: autoresearch-tui stop LAB",
+            )
 
     @property
     def newer(self) -> bool:
@@ -317,6 +332,10 @@ class Reader:
             tuple(math.nan if r[2] is None else r[2] for r in rows),
         )
 
+    def trained_until(self, run_id: int) -> float:
+        """The last time of a run's curves, in seconds of training; 0 where it logged nothing."""
+        return float(self._one("SELECT coalesce(max(t), 0.0) FROM points WHERE run_id = ?", run_id)[0])
+
     def series_names(self, run_id: int) -> list[str]:
         return [str(r[0]) for r in self._all("SELECT DISTINCT name FROM points WHERE run_id = ? ORDER BY name", run_id)]
 
@@ -325,7 +344,7 @@ class Reader:
         return [
             Gauge(*r)
             for r in self._all(
-                "SELECT device, at, utilization, memory_used, memory_total, power, temperature "
+                "SELECT device, at, utilization, memory_used, memory_total, power, temperature, clock, load, cores "
                 "FROM telemetry WHERE at > ? ORDER BY at",
                 since,
             )
@@ -376,14 +395,27 @@ class Reader:
         )
         return [Event(r[0], r[1], r[2], r[3], r[4], json.loads(r[5])) for r in rows]
 
+    def newest_events(self, kinds: Sequence[str], limit: int) -> list[Event]:
+        """The newest entries of these kinds in the journal, newest first."""
+        where, values = _in("kind", kinds)
+        rows = self._all(
+            f"SELECT seq, at, kind, experiment_id, run_id, body FROM events{where} ORDER BY seq DESC LIMIT ?",
+            *values,
+            limit,
+        )
+        return [Event(r[0], r[1], r[2], r[3], r[4], json.loads(r[5])) for r in rows]
+
     def last_seq(self) -> int:
         return int(self._one("SELECT coalesce(max(seq), 0) FROM events")[0])
 
-    def usage_by_model(self) -> list[tuple[Any, ...]]:
-        """For each model: calls, input, output, cache read, cache write, seconds, cost, calls without a price."""
+    def usage_by_model(self, *, since: float = 0.0) -> list[tuple[Any, ...]]:
+        """For each model, since a time: calls, input, output, cache read, cache write, seconds, cost, calls without a
+        price.
+        """
         return self._all(
             "SELECT model, count(*), sum(input), sum(output), sum(cache_read), sum(cache_write), sum(seconds), "
-            "sum(cost), sum(cost IS NULL) FROM usage GROUP BY model ORDER BY model"
+            "sum(cost), sum(cost IS NULL) FROM usage WHERE at >= ? GROUP BY model ORDER BY model",
+            since,
         )
 
     def cost_per_keep(self) -> tuple[int, float | None, int | None, float | None]:
@@ -443,6 +475,18 @@ class Reader:
             " OR id IN (SELECT experiment_id FROM champions) ORDER BY id"
         )
         return [_experiment(row) for row in rows]
+
+    def keyed(self) -> list[Experiment]:
+        """Experiments whose key is an object: what the offline researcher changed. Oldest first, without hypothesis and
+        rationale.
+        """
+        columns = EXPERIMENT.replace("hypothesis, rationale", "'', ''")
+        rows = self._all(f"SELECT {columns} FROM experiments WHERE key LIKE '{{%' ORDER BY id")
+        return [_experiment(row) for row in rows]
+
+    def overridden(self) -> frozenset[int]:
+        """Experiments whose measured verdict a person replaced."""
+        return frozenset(int(row[0]) for row in self._all("SELECT id FROM experiments WHERE overridden_by IS NOT NULL"))
 
     def experiment_sizes(self) -> dict[int, tuple[int, int]]:
         """Experiment -> lines its patch adds and removes."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import StoreError
-from core.models import Decision, Experiment, Proposal, Purpose, Run, RunState, State, Via
+from core.models import Decision, Experiment, Proposal, Purpose, Run, RunState, State, Verdict, Via
 from core.store.migrations import SCHEMA_VERSION, migrations
 from core.store.reader import Gauge, Reader, unreadable
 
@@ -197,8 +197,9 @@ class Writer(Reader):
         hunks_kept: Sequence[int] | None = None,
         hunks_seen: Sequence[int] | None = None,
         seconds: float | None = None,
+        verdict: Verdict | None = None,
     ) -> int:
-        """A decision on one version of a patch."""
+        """A decision on one version of a patch; `verdict` belongs to an override and to nothing else."""
         with self.transaction():
             review_id = self._insert(
                 "reviews",
@@ -214,6 +215,7 @@ class Writer(Reader):
                 via=via,
                 policy=policy,
                 decided_at=time.time(),
+                verdict=verdict,
             )
             self.event(
                 "reviewed",
@@ -242,6 +244,7 @@ class Writer(Reader):
         device: str,
         device_class: str,
         attempt: int = 1,
+        manifest: str = "",
     ) -> int:
         """The intent to run; written before anything is started."""
         with self.transaction():
@@ -254,6 +257,7 @@ class Writer(Reader):
                 attempt=attempt,
                 device=device,
                 device_class=device_class,
+                manifest=manifest,
                 state=RunState.STARTING,
                 phase="starting",
                 created_at=time.time(),
@@ -297,6 +301,7 @@ class Writer(Reader):
                 self._insert(
                     "telemetry", device=g.device, at=g.at, run_id=run_id, utilization=g.utilization,
                     memory_used=g.memory_used, memory_total=g.memory_total, power=g.power, temperature=g.temperature,
+                    clock=g.clock, load=g.load, cores=g.cores,
                 )  # fmt: skip
             self.db.execute("DELETE FROM telemetry WHERE run_id IS NULL AND at < ?", (time.time() - keep_seconds,))
 
@@ -375,12 +380,17 @@ class Writer(Reader):
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, str) else value  # StrEnum members as plain text
+    return _whole(str(value)) if isinstance(value, str) else value  # StrEnum members as plain text
 
 
 def dumps(value: Any) -> str:
     """JSON that SQLite accepts: non-finite numbers become null."""
-    return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+    return _whole(json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":")))
+
+
+def _whole(text: str) -> str:
+    """Half a character (a lone surrogate: a broken argument, an escape in somebody's JSON) cannot be stored."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _finite(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist, fmean
 
 from core.verdict.effects import interval
@@ -100,6 +101,23 @@ def within_noise(delta: float, noise: Noise, n: int, n_champion: int, *, paired:
     return abs(delta) <= t_quantile(_NORMAL.cdf(z), df) * se
 
 
+def calm_noise(series: Iterable[Sequence[float]], groups: Iterable[Sequence[float]] = ()) -> Noise:
+    """The noise that a drift hardly touches: from neighbours in time, and from groups that ran close together.
+
+    `series`: re-runs of one commit each, oldest first. So many squared steps are worth two thirds as many df.
+    """
+    squares, df = 0.0, 0.0
+    for values in series:
+        steps = [after - before for before, after in pairwise(v for v in values if usable(v))]
+        squares += math.fsum(step**2 for step in steps) / 3  # half a squared step is a variance, two thirds of it count
+        df += 2 / 3 * len(steps)
+    for group in groups:
+        more, counted = sum_of_squares(group)
+        squares, df = squares + more, df + counted
+    sigma = math.sqrt(squares / df) if df >= 1 else 0.0
+    return Noise(sigma, int(df), *sigma_interval(sigma, int(df)))
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """Whether the machine still gives what it gave: re-runs of one commit, later half against earlier half."""
@@ -116,7 +134,10 @@ class Drift:
 
 
 def drift(runs: Sequence[tuple[float, float]], noise: Noise) -> Drift | None:
-    """From (time, metric) of one commit on one device class; None before two finite runs or without a noise."""
+    """From (time, metric) of one commit on one device class; None before two finite runs or without a noise.
+
+    `noise`: `calm_noise`, for the pooled one has the drift in it.
+    """
     values = [value for _, value in sorted(runs) if usable(value)]
     if len(values) < 2 or not noise.df:
         return None
@@ -125,3 +146,17 @@ def drift(runs: Sequence[tuple[float, float]], noise: Noise) -> Drift | None:
     low, high = interval(centre, noise.sigma * math.sqrt(1 + 1 / len(earlier)), noise.df)
     shift_low, shift_high = interval(shift, noise.sigma * math.sqrt(1 / len(earlier) + 1 / len(later)), noise.df, 0.99)
     return Drift(centre, low, high, shift, shift_low, shift_high, not shift_low <= 0 <= shift_high)
+
+
+def drift_text(found: Drift, runs: int) -> str:
+    """The drift of so many re-runs in words, and what follows from it."""
+    half = (found.shift_high - found.shift_low) / 2
+    digits = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 6
+    style = f"+.{min(digits, 9)}f"
+    sure = f"{found.shift:{style}} (99 % {found.shift_low:{style}} to {found.shift_high:{style}}, {runs} runs)"
+    if not found.drifting:
+        return f"the champion's re-runs agree: the later half scores {sure}"
+    return (
+        f"the champion's re-runs drift: the later half scores {sure}. Something here has changed (clock, driver, heat, "
+        "other load): verdicts across it lean one way. Find it, or start a fresh comparison: autoresearch-tui audit LAB"
+    )

@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from core import verify
 from core.engine.engine import locked, make_bench
@@ -19,7 +20,7 @@ from core.lab import create, find
 from core.models import State
 from core.requests import Approve, NoEngine, Ping, Veto, ask
 from core.store import Reader, Writer
-from core.store.migrations import SCHEMA_VERSION
+from core.store.migrations import SCHEMA_VERSION, migrations
 from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
 
 WORSE = ("LEVEL = 2.0", "LEVEL = 2.5")
@@ -43,6 +44,20 @@ def test_a_newer_database_opens_for_reading_only(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="newer"):
         Writer(lab.database)
     assert Reader(lab.database).newer
+
+
+def test_an_older_database_says_how_it_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    old = Database(path)
+    migrations().apply(old, stop_before="m002_overrides_and_manifests")
+    old.execute("PRAGMA user_version=1")
+    old.close()
+    with pytest.raises(StoreError, match="older autoresearch-tui") as error:
+        Reader(path)
+    assert "backups" in error.value.hint
+    Writer(path).close()
+    assert Reader(path).version == SCHEMA_VERSION
+    assert list((tmp_path / "backups").iterdir())
 
 
 def test_a_missing_database_says_how_to_make_one(tmp_path: Path) -> None:
@@ -177,3 +192,16 @@ def test_verify_finds_a_patch_a_ref_and_a_row_that_were_tampered_with(tmp_path: 
     found = "\n".join(verify.problems(lab))
     for words in ("another content than its hash", "refs/autoresearch/1", "without a metric", "nobody approved it"):
         assert words in found
+
+
+async def test_half_a_character_in_a_request_or_a_proposal_is_stored_as_a_question_mark(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([WORSE], name="half \udcff")) as engine:
+        store = engine.bench.store
+        await until(lambda: store.queue())
+        await ask(lab.socket, Veto(1, store.experiment(1).patch_sha256 or "", "no \udcff", actor="\ud800"))  # type: ignore[union-attr]
+        (review,) = store.reviews()
+        assert (review.reason, review.actor) == ("no ?", "?")
+        store.set("note", {"half": "\ud800"})
+        assert store.setting("note") == {"half": "?"}
+    assert verify.problems(lab) == []

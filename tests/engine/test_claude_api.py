@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from core.errors import ResearcherError
-from core.models import State
-from core.researchers.base import Unavailable
+from core.models import State, Verdict
+from core.researchers.base import Pause, Unavailable
 from core.secrets import Secret
 from tests.claude import KEY, ClaudeLab, claude_lab
 from tests.messages_api import Reply, messages_api, proposal, propose, text, tool
@@ -64,7 +64,9 @@ async def test_what_may_pass_is_tried_again_and_the_screen_is_told(lab: ClaudeLa
 
 async def test_the_endpoint_says_how_long_to_wait(lab: ClaudeLab) -> None:
     await ask(lab, [Reply(status=429, error="rate_limit_error", headers={"retry-after": "0.2"}), GOOD])
-    assert any("try 2 in 0.2s" in said for said in lab.said)
+    [pause] = [said for said in lab.said if isinstance(said, Pause)]
+    assert pause.endswith("try 2 in 0.2s")
+    assert pause.seconds == 0.2
 
 
 async def test_a_long_wait_is_left_to_the_engine(lab: ClaudeLab) -> None:
@@ -184,6 +186,25 @@ async def test_a_prompt_over_the_context_limit_is_summarised_more(lab: ClaudeLab
     assert any("summarising more" in said for said in lab.said)
 
 
+async def test_a_conversation_that_outgrows_the_context_begins_again_with_a_shorter_prompt(lab: ClaudeLab) -> None:
+    for number in range(260):
+        lab.add([("LEVEL = 2.0", f"LEVEL = {3 + number}.0")], state=State.INVALID, title=f"a longer idea {number}")
+    look = Reply([tool("read_file", "t1", path="train.py")])
+    full = Reply([text("I was about to")], stop="model_context_window_exceeded")
+    found, api = await ask(lab, [look, full, GOOD], prompt_tokens=14_000)
+    assert found.files
+    assert len(api.last["messages"]) == 1
+    assert len(json.dumps(api.last)) < 0.8 * len(json.dumps(api.requests[0]))
+
+
+async def test_a_turn_that_was_paused_is_gone_on_with_and_is_no_mistake(lab: ClaudeLab) -> None:
+    paused = Reply([text("Let me look at")], stop="pause_turn")
+    found, api = await ask(lab, [paused, GOOD])
+    assert found.files
+    assert [message["role"] for message in api.last["messages"]] == ["user", "assistant"]
+    assert lab.store.events() == []
+
+
 async def test_a_prompt_that_never_fits_says_so(lab: ClaudeLab) -> None:
     full = Reply(status=413, error="request_too_large", message="too large")
     with pytest.raises(Unavailable, match="does not fit"):
@@ -224,6 +245,74 @@ async def test_thinking_is_sent_back_unchanged_and_nothing_before_it_changes(lab
     for earlier, later in zip(api.requests, api.requests[1:], strict=False):
         assert later["messages"][: len(earlier["messages"])] == earlier["messages"]
         assert {**later, "messages": 0} == {**earlier, "messages": 0}
+
+
+async def test_every_kind_of_thinking_goes_back_as_it_came_through_all_rounds(lab: ClaudeLab) -> None:
+    """A changed block is a 400, and a hidden one has only its signature or its data."""
+    hidden = {"type": "thinking", "thinking": "", "signature": "aGlkZGVu"}
+    redacted = {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}
+    shown = {"type": "thinking", "thinking": "caf\u00e9 \x00 \U0001f600", "signature": "c2hvd24="}
+    replies = [
+        Reply([hidden, redacted, tool("read_file", "t1", path="train.py")]),
+        Reply([shown, text("so"), tool("experiments", "t2")]),
+        GOOD,
+    ]
+    _, api = await ask(lab, replies)
+    assert api.last["messages"][1]["content"][:2] == [hidden, redacted]
+    assert api.last["messages"][3]["content"][:2] == [shown, text("so")]
+
+
+CAPABLE = {
+    "max_input_tokens": 200_000,
+    "max_tokens": 16_000,
+    "capabilities": {"thinking": {"supported": True, "types": {"adaptive": {"supported": True}}}},
+}
+
+
+async def test_a_model_that_thinks_in_silence_is_asked_for_a_summary_to_show(lab: ClaudeLab) -> None:
+    thought = {"type": "thinking", "thinking": "The level is too high. " * 20, "signature": "c2ln"}
+    async with messages_api([Reply([thought, *GOOD.content], pause=0.02), GOOD]) as api:
+        api.model = CAPABLE
+        researcher = lab.researcher(api.url)
+        await researcher.propose(lab.situation(), lab.said.append)
+        await researcher.propose(lab.situation(), lab.said.append)
+        assert [r["thinking"] for r in api.requests] == [{"type": "adaptive", "display": "summarized"}] * 2
+        assert api.asked_for_the_model == 1
+    assert any(said.startswith("thinks") and "\nThe level is too high." in said for said in lab.said)
+
+
+async def test_the_answer_and_the_prompt_are_no_longer_than_the_model_takes(lab: ClaudeLab) -> None:
+    for number in range(260):
+        lab.add([("LEVEL = 2.0", f"LEVEL = {3 + number}.0")], state=State.INVALID, title=f"a longer idea {number}")
+    async with messages_api([GOOD, GOOD]) as api:
+        await lab.researcher(api.url).propose(lab.situation(), lab.said.append)
+        api.model = {**CAPABLE, "max_input_tokens": 10_000, "max_tokens": 4_000}
+        await lab.researcher(api.url).propose(lab.situation(), lab.said.append)
+        whole, short = api.requests
+    assert (whole["max_tokens"], short["max_tokens"]) == (32_000, 4_000)
+    assert len(json.dumps(short)) / 3 < 6_500 < len(json.dumps(whole)) / 3
+
+
+@pytest.mark.parametrize("said", [None, {}, {"capabilities": None}, {"capabilities": {"thinking": "yes"}}])
+async def test_a_server_that_says_nothing_of_its_model_is_asked_plainly(lab: ClaudeLab, said: Any) -> None:
+    async with messages_api([GOOD]) as api:
+        api.model = said
+        assert await lab.researcher(api.url).propose(lab.situation(), lab.said.append)
+        assert "thinking" not in api.last
+        assert api.last["max_tokens"] == 32_000
+
+
+async def test_at_most_four_cache_marks_are_set_and_the_lasting_ones_come_first(lab: ClaudeLab) -> None:
+    """A fifth, or an hour after five minutes, is a 400."""
+    for number in range(60):
+        lab.add([("LEVEL = 2.0", f"LEVEL = {3 + number}.0")], verdict=Verdict.DISCARD, delta=0.5)
+    _, api = await ask(lab, [Reply([tool("experiments", "t1")]), GOOD])
+    for request in api.requests:
+        blocks = [*request["tools"], *request["system"], *(b for m in request["messages"] for b in m["content"])]
+        marks = [block["cache_control"] for block in blocks if "cache_control" in block]
+        assert marks == [{"type": "ephemeral", "ttl": "1h"}] * 3
+        assert request["cache_control"] == {"type": "ephemeral"}
+        assert all(block.get("text") != "" for block in blocks)
 
 
 async def test_the_work_stops_at_once_when_the_engine_does(lab: ClaudeLab) -> None:
@@ -268,6 +357,15 @@ async def test_the_sdks_own_variable_names_the_endpoint(lab: ClaudeLab, monkeypa
     async with messages_api([GOOD]) as api:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
         assert await lab.researcher("").propose(lab.situation(), lab.said.append)
+        assert api.headers[0]["x-api-key"] == KEY
+
+
+async def test_a_gateway_gets_the_headers_it_wants(lab: ClaudeLab) -> None:
+    async with messages_api([GOOD]) as api:
+        researcher = lab.researcher(api.url)
+        researcher.secret = Secret(KEY, "ANTHROPIC_API_KEY", headers=(("X-Gateway", "gw-secret-123"),))
+        await researcher.propose(lab.situation(), lab.said.append)
+        assert api.headers[0]["x-gateway"] == "gw-secret-123"
         assert api.headers[0]["x-api-key"] == KEY
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -87,7 +89,7 @@ async def test_a_proposal_is_reviewed_trained_and_judged_and_its_calls_belong_to
     lab = toy_lab(tmp_path, lookahead=1)
     look = Reply([tool("experiments", "t1")])
     async with session(lab, look, propose(*BETTER), autonomy=Autonomy.FULL) as (_, store, _api):
-        await until(lambda: store.verdict_counts()[Verdict.KEEP] == 1)
+        await until(lambda: store.verdict_counts()[Verdict.KEEP] == 1, seconds=60)
         usage = store.db.execute("SELECT experiment_id, model FROM usage ORDER BY id").fetchall()
         assert usage[:2] == [(1, "claude-scripted")] * 2
         assert row(store, 1).author == "claude"
@@ -117,6 +119,67 @@ async def test_an_outage_keeps_the_note_waiting_until_it_is_over(tmp_path: Path)
         assert "overloaded" in detail(store)
         await until(lambda: store.queue())
         assert len(store.patch_versions(1)) == 2
+
+
+async def test_a_note_the_model_refuses_goes_back_to_the_human_with_what_to_do(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, lookahead=1)
+    async with session(lab, propose(*WORSE), Reply([text("I")], stop="refusal")) as (engine, store, _):
+        await until(lambda: store.queue())
+        engine.handle(Revise(1, sha(store, 1), "half as far"))
+        await until(lambda: row(store, 1).problem)
+        assert row(store, 1).state == State.PROPOSED
+        assert row(store, 1).problem.startswith("claude-scripted refused to answer (look at program.md")
+
+
+async def test_an_answer_of_no_use_is_not_asked_for_again_until_there_is_something_new(tmp_path: Path) -> None:
+    """Each try costs as much as an answer; a word of the human is something new."""
+    lab = toy_lab(tmp_path, lookahead=1)
+    refusals = [Reply([text("I")], stop="refusal")] * 2
+    async with session(lab, *refusals, propose(*STEPS, reply="Yes.")) as (engine, store, api):
+        await until(lambda: len(api.requests) == 2 and "refused" in detail(store))
+        engine.proposing._not_before = float("inf")  # as after a long night of refusals
+        store.add_message("it is a toy", actor="anna", kind="message")
+        await until(lambda: store.queue())
+        assert store.messages()[0].answered_by == 1
+
+
+async def test_a_wait_is_published_with_its_end_so_that_the_screen_can_count_down(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, lookahead=1)
+    long = Reply(status=429, error="rate_limit_error", headers={"retry-after": "900"})
+    async with session(lab, long) as (_, store, _api):
+        await until(lambda: store.setting("researcher", {}).get("state") == "error")
+        left = store.setting("researcher")["until"] - time.time()
+        assert 800 < left <= 900
+        assert "rate limit; trying again in 15m" in detail(store)
+
+
+async def test_a_short_wait_inside_an_answer_is_counted_down_too(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, lookahead=1)
+    short = Reply(status=429, error="rate_limit_error", headers={"retry-after": "30"})
+    async with session(lab, short) as (_, store, _api):
+        await until(lambda: "try 2 in 30s" in detail(store))
+        assert 10 < store.setting("researcher")["until"] - time.time() <= 30
+
+
+async def test_a_cap_of_the_day_ends_by_itself_at_midnight(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, lookahead=1)
+    async with messages_api([propose(*BETTER), propose(*STEPS)]) as api:
+        researcher = claude(lab, api.url, caps={"tokens_per_day": 500})
+        today = datetime.datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight, began = (today + datetime.timedelta(days=1)).timestamp(), time.monotonic()
+        over = asyncio.Event()
+        researcher.now = lambda: midnight + 1.0 if over.is_set() else midnight - 0.5  # half a second before it
+        async with at_work(lab, researcher) as engine:
+            store = engine.bench.store
+            await until(lambda: store.queue())
+            engine.handle(Approve(1, sha(store, 1)))
+            await until(lambda: store.setting("researcher", {}).get("state") == "waiting")
+            assert "tokens a day is used up" in detail(store)
+            assert len(api.requests) == 1
+            over.set()
+            await until(lambda: len(api.requests) == 2)
+            assert time.monotonic() > began + 0.5
+            await until(lambda: any(e.id == 2 and e.state == State.PROPOSED for e in store.experiments()))
 
 
 async def test_an_idea_and_a_message_are_answered_by_the_experiments_made_of_them(tmp_path: Path) -> None:
@@ -192,9 +255,13 @@ async def test_the_offline_researcher_steps_in_and_says_so(tmp_path: Path) -> No
             assert row(store, 1).author == "offline"
             assert "Proposed in place of claude: 127.0.0.1: overloaded (3 tries)." in row(store, 1).rationale
             assert [event.kind for event in store.events()].count("researcher_away") == 1
+            words = "the offline researcher proposes meanwhile: 127.0.0.1: overloaded (3 tries)"
+            await until(lambda: store.setting("researcher")["instead"] == words)
+            await until(lambda: store.setting("researcher")["state"] != "idle" or detail(store) == words)
             now[0] += 1_000
             await until(lambda: any(e.author == "claude" for e in store.experiments()))
             assert "researcher_back" in [event.kind for event in store.events()]
+            await until(lambda: store.setting("researcher")["instead"] == "")
 
 
 async def test_a_note_that_waits_for_the_model_does_not_keep_the_device_idle(tmp_path: Path) -> None:
@@ -364,7 +431,8 @@ async def test_training_code_finds_the_key_in_no_process(tmp_path: Path) -> None
     """A real engine with the key in its environment proposes with it; the trainer looks through all of /proc."""
     key = "sk-ant-" + "proc-0123456789"
     lab = toy_lab(tmp_path, lookahead=1, null_runs=1, train=TRAIN + LOOK_EVERYWHERE)
-    async with messages_api([propose(*STEPS)], answer=lambda _: Reply(hang=True)) as api:
+    echo = Reply(status=403, error="permission_error", message=f"key {key} may not")
+    async with messages_api([propose(*STEPS), echo], answer=lambda _: Reply(hang=True)) as api:
         wanted = f'kind = "claude"\nmodel = "claude-scripted"\nbase_url = "{api.url}"'
         lab.config_file.write_text(lab.config_file.read_text().replace('kind = "offline"', wanted))
         store = Writer(lab.database)  # only to turn the dial before the engine starts
@@ -375,6 +443,7 @@ async def test_training_code_finds_the_key_in_no_process(tmp_path: Path) -> None
         )
         try:
             await until(lambda: list(lab.runs.glob("*/exit.json"))[1:], seconds=60)
+            await until(lambda: b"[key] may not" in lab.log.read_bytes(), seconds=60)
             assert api.headers[0]["authorization"] == f"Bearer {key}"
             with contextlib.suppress(PermissionError):
                 assert key.encode() not in Path(f"/proc/{engine.pid}/environ").read_bytes()
@@ -384,3 +453,6 @@ async def test_training_code_finds_the_key_in_no_process(tmp_path: Path) -> None
     seen = [file.read_text() for file in lab.runs.glob("*/out/seen.txt")]
     assert len(seen) >= 2
     assert set(seen) == {""}
+    for file in lab.root.rglob("*"):  # the database, the log, every run's command, environment and output
+        if file.is_file() and not file.is_symlink():
+            assert key.encode() not in file.read_bytes(), file

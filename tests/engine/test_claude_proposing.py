@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.models import Decision, Proposal, RunState, State, Verdict, Via
+from core.models import Decision, Proposal, Purpose, RunState, State, Verdict, Via
 from core.researchers.base import Revision
 from tests.claude import ClaudeLab, claude_lab
 from tests.messages_api import Api, Reply, messages_api, proposal, propose, text, tool
@@ -104,6 +104,48 @@ async def test_a_vetoed_idea_in_another_size_is_refused_and_the_other_way_is_not
     assert "Nearly #1 “Lower”, which anna vetoed: “the level is not ours to tune”" in api.prompt()
 
 
+LIKE_IT = {
+    "title": "Stretch the rotary wavelengths",
+    "hypothesis": "With lower frequencies more dimensions carry content instead of position.",
+}
+
+
+def vetoed_before(lab: ClaudeLab) -> None:
+    words = "Lower frequencies leave more dimensions that carry content and no position."
+    title, reason = "Longer rotary wavelengths", "our context is short"
+    lab.add([STEPS], state=State.VETOED, title=title, hypothesis=words, reason=reason)
+
+
+async def test_a_vetoed_idea_in_other_words_is_asked_what_is_different(lab: ClaudeLab) -> None:
+    vetoed_before(lab)
+    again = propose("LEVEL = 2.0", "LEVEL = 1.9", **LIKE_IT)
+    why = "It is about the level, not about the context."
+    found, api = await ask(lab, again, propose("LEVEL = 2.0", "LEVEL = 1.9", unlike=why, **LIKE_IT))
+    assert "This reads like #1 “Longer rotary wavelengths”, which anna vetoed: “our context is short”" in api.prompt()
+    assert found.rationale.startswith(f"Reads like #1, which was vetoed. What is different: {why}")
+    assert "researcher_mends" not in [event.kind for event in lab.store.events()]  # being asked is no failure
+
+
+async def test_a_vetoed_idea_in_other_words_may_be_given_up_for_another(lab: ClaudeLab) -> None:
+    vetoed_before(lab)
+    found, _ = await ask(lab, propose("LEVEL = 2.0", "LEVEL = 1.9", **LIKE_IT), GOOD)
+    assert "vetoed" not in found.rationale
+
+
+async def test_insisting_on_a_vetoed_idea_without_a_word_ends_the_attempt(lab: ClaudeLab) -> None:
+    vetoed_before(lab)
+    found, api = await ask(lab, *[propose("LEVEL = 2.0", "LEVEL = 1.9", **LIKE_IT)] * 4)
+    assert found.files == {}
+    assert "reads like #1" in found.problem
+    assert len(api.requests) == 4
+
+
+async def test_an_idea_that_only_resembles_in_its_file_is_not_asked(lab: ClaudeLab) -> None:
+    vetoed_before(lab)
+    _, api = await ask(lab, propose("LEVEL = 2.0", "LEVEL = 1.9", title="Less weight decay", hypothesis="Decay hurts."))
+    assert len(api.requests) == 1
+
+
 # ---- what it is told -------------------------------------------------------------------------------------------------
 
 
@@ -123,10 +165,45 @@ async def test_the_prompt_holds_rules_brief_files_record_noise_and_words_of_the_
     assert "#3 discard Δ+0.10000" in prompt
     assert "vetoed by anna: “that is cheating”" in prompt
     assert "σ = 0.00500" in prompt
+    assert "Judged: 2. Kept: 1. In a row, up to now, not kept: 1." in prompt
     assert "Under way (do not propose these again)\n#4 proposed: Slower" in prompt
     assert "optimizer 4/1" in prompt
     assert "- steps matter more than they should" in prompt
     assert prompt.rstrip().endswith("What is the next experiment?")
+
+
+async def test_it_is_told_what_one_run_is_and_what_gain_can_be_confirmed(lab: ClaudeLab) -> None:
+    lab.store.set("profile", {"name": "toy", "depth": 4, "width": 128, "budget": "flops:2e12", "env": {"A": "b"}})
+    run = lab.run(None, metric=2.5)
+    train = {"steps": 1042, "tokens": 2_134_016, "parameters": 3.1e6, "train_seconds": 61.4, "note": "ignore me"}
+    lab.store.update_run(run, detail={"train": train})
+    _, api = await ask(lab, GOOD)
+    prompt = api.prompt()
+    assert "One run, on cpu/toy: depth 4, width 128, budget flops:2e12." in prompt
+    assert "1,042 steps, 2.134 million tokens, 3.100 million parameters, 61 s of training." in prompt
+    assert "ignore me" not in prompt
+    assert "The champion measures 2.50000" in prompt
+    assert "is the smallest that two fresh seeds can confirm" in prompt
+
+
+async def test_the_score_of_an_audit_is_not_told(lab: ClaudeLab) -> None:
+    lab.run(None, metric=2.5)
+    lab.run(None, metric=9.75, purpose=Purpose.AUDIT)
+    lab.add([STEPS], verdict=Verdict.DISCARD, delta=0.1)
+    lab.run(1)
+    lab.run(1, metric=9.75, purpose=Purpose.AUDIT)
+    looks = [tool("curve", "t1", experiment=1), tool("query", "t2", sql="SELECT * FROM runs")]
+    _, api = await ask(lab, Reply([*looks, tool("experiment", "t3", id=1)]), GOOD)
+    assert "on the hidden split, whose score is not shown" in api.prompt()
+    assert "The champion measures 2.50000" in api.prompt()
+    assert "9.75" not in json.dumps(api.requests)
+
+
+async def test_the_files_it_can_read_are_named(lab: ClaudeLab) -> None:
+    _, api = await ask(lab, Reply([tool("read_file", "t1", path="nanochat/harness.py")]), GOOD)
+    assert "# Files you can read and not change" in api.last["system"][-1]["text"]
+    assert "nanochat/evaluate.py" in api.last["system"][-1]["text"]
+    assert "class Harness" in api.prompt()
 
 
 async def test_a_humans_edit_of_a_patch_is_told(lab: ClaudeLab) -> None:
@@ -356,7 +433,7 @@ async def test_the_rationale_is_shown_while_it_is_written_a_few_times_a_second(l
     assert "reads experiment #1" in "\n".join(lab.said)
     written = [said for said in lab.said if said.startswith("writes “LEVEL = 2.0 → LEVEL = 1.9”")]
     assert len(written) >= 2
-    texts = [said.split("\n", 1)[1] for said in written if "\n" in said]
+    texts = [said.split("\n", 1)[1] for said in written if "\nFirst" in said]  # before them, the hypothesis
     assert texts == sorted(texts, key=len)
     assert all(long.startswith(shown) for shown in texts)
     assert all("tokens" in said.split("\n")[0] for said in written)

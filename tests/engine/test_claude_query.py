@@ -23,6 +23,10 @@ def database(tmp_path: Path) -> Iterator[Path]:
         experiment_id=1, purpose=Purpose.CANDIDATE, commit_sha="b" * 40, seed=0, device="cpu", device_class="cpu"
     )
     store.update_run(run, state=RunState.FINISHED, metric=2.5, ended_at=1.0, detail={"audit": "hidden score 1.234"})
+    audit = store.add_run(
+        experiment_id=None, purpose=Purpose.AUDIT, commit_sha="b" * 40, seed=9, device="cpu", device_class="cpu"
+    )
+    store.update_run(audit, state=RunState.FINISHED, metric=1.234, ended_at=1.0)
     store.set("notebook", ["a secret of the settings"])
     yield tmp_path / "lab.db"
     store.close()
@@ -85,8 +89,32 @@ def test_nothing_else_is_allowed(database: Path, sql: str) -> None:
 
 def test_what_the_evaluator_hides_reads_as_nothing(database: Path) -> None:
     assert "hidden" not in select(database, "SELECT * FROM runs")
-    assert select(database, "SELECT detail FROM runs") == "detail\n"
+    assert select(database, "SELECT detail FROM runs").strip() == "detail"
     assert select(database, "SELECT count(*) AS n FROM runs WHERE detail LIKE '%audit%'") == "n\n0"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM runs",
+        "SELECT metric FROM main.runs",
+        "SELECT * FROM main.runs",
+        "WITH runs AS (SELECT metric FROM main.runs) SELECT * FROM runs",
+        "WITH r AS (SELECT metric AS m FROM main.runs) SELECT max(m), min(m), sum(m) FROM r",
+        "SELECT (SELECT metric FROM main.runs r WHERE r.id = runs.id) FROM runs",
+        "SELECT id FROM main.runs ORDER BY metric",
+        "SELECT group_concat(metric) FROM (SELECT metric FROM main.runs UNION SELECT metric FROM runs)",
+        "SELECT * FROM leaderboard",
+    ],
+)
+def test_the_score_of_an_audit_is_not_read_by_any_way(database: Path, sql: str) -> None:
+    assert "1.234" not in select(database, sql)
+
+
+def test_what_is_no_audit_is_read_as_it_is(database: Path) -> None:
+    text = select(database, "SELECT purpose, metric FROM runs ORDER BY id")
+    assert text == "purpose\tmetric\ncandidate\t2.5\naudit\t"
+    assert select(database, "SELECT count(*) AS n FROM main.runs WHERE metric < 2") == "n\n0"
 
 
 @pytest.mark.parametrize(

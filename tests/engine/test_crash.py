@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from core import verify
-from core.failpoints import NAMES, VARIABLE
+from core.failpoints import AT_THE_GATE, NAMES, VARIABLE
 from core.lab import Lab
 from core.models import RunState, Verdict
 from core.store import Reader
-from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
+from tests.toy import EVALUATE, SCORED, ScriptedResearcher, engine_at_work, toy_lab, until
 
 pytestmark = pytest.mark.slow
 BETTER = ("LEVEL = 2.0", "LEVEL = 1.97")
@@ -40,9 +40,9 @@ def reviews(lab: Lab) -> list[tuple[int, str]]:
         reader.close()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in AT_THE_GATE])  # those: test_overlap_crash.py
 def test_killed_at_a_failpoint_the_next_engine_finishes_and_the_record_is_whole(tmp_path: Path, name: str) -> None:
-    lab = toy_lab(tmp_path, null_runs=2)
+    lab = toy_lab(tmp_path, null_runs=2, train=SCORED, evaluate=EVALUATE)
     assert engine(lab, failpoint=name) == -signal.SIGKILL, f"the engine never came past {name}"
     decided = reviews(lab)
     over = Reader(lab.database).verdict_counts()[Verdict.KEEP] if lab.database.exists() else 0

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.runs import local
+from core.runs import gate, local
 from core.runs.local import Child, LocalExecutor, Process, Spec
 from tests.toy import until
 
@@ -177,3 +178,45 @@ def alive(pid: int) -> bool:
         if state in "ZX":
             return False
     return True
+
+
+async def test_who_computes_while_it_says_that_it_waits_is_seen_and_the_waiting_is_not_counted(tmp_path: Path) -> None:
+    code = """
+import json, os, time
+out = os.environ["AR_OUT"]
+with open(out + "/tmp", "w") as file:
+    json.dump({"phase": "waiting"}, file)
+os.replace(out + "/tmp", out + "/phase.json")
+while not os.path.exists(out + "/../gate/go"):
+    if BUSY:
+        continue
+    time.sleep(0.01)
+"""
+    found = {}
+    for busy in (True, False):
+        directory = tmp_path / str(busy)
+        directory.mkdir()
+        trainer = child(f"BUSY = {busy}\n{code}", directory, seconds=20.0)
+        trainer = replace(trainer, env={**trainer.env, "AR_OUT": str(directory / "out")})
+        executor = LocalExecutor()
+        executor.start(directory, Spec(1, 1, trainer, None, 10_000, 1 << 30, gate=60.0))
+        await until(lambda d=directory: (d / "out" / "phase.json").exists())  # type: ignore[misc]
+        began = time.monotonic()
+        await until(lambda t=began: time.monotonic() - t > 3.0)  # type: ignore[misc]
+        gate.let_go(directory)
+        await until(lambda d=directory: local.read_exit(d, run=1, attempt=1))  # type: ignore[misc]
+        found[busy] = local.read_exit(directory, run=1, attempt=1) or {}
+        assert found[busy]["state"] == "finished"
+        assert found[busy]["gate"]["opened"]
+        assert 2.0 < found[busy]["gate"]["seconds"] < 60.0
+    assert found[True]["gate"]["cpu_seconds"] > 2 * found[False]["gate"]["cpu_seconds"]
+
+
+async def test_a_gate_that_nobody_opens_ends_the_run_as_lost(tmp_path: Path) -> None:
+    executor = LocalExecutor()
+    trainer = child("import time; time.sleep(600)", tmp_path)
+    executor.start(tmp_path, Spec(1, 1, trainer, None, 10_000, 1 << 30, gate=0.3))
+    await until(lambda: local.read_exit(tmp_path, run=1, attempt=1))
+    ended = local.read_exit(tmp_path, run=1, attempt=1) or {}
+    assert (ended["state"], ended["gate"]["opened"]) == ("lost", False)
+    assert "its turn did not come" in ended["error"]

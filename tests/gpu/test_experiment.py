@@ -16,6 +16,8 @@ from core import verify
 from core.lab import Lab, create
 from core.models import Autonomy, Purpose, RunState, State, Verdict
 from core.runs import runner
+from core.runs.doubts import GATE_SECONDS
+from core.runs.phases import NAMES
 from tests.gpu.conftest import PATIENCE, SIZES
 from tests.toy import ScriptedResearcher, engine_at_work, until
 
@@ -80,7 +82,14 @@ async def one_experiment(device: str, tmp_path: Path) -> None:
         assert changed.metric > baseline.metric
         gauges = [gauge for gauge in store.gauges() if gauge.device == device]
         assert gauges
+        ready = [run.detail["gate"] for run in runs if run.detail["gate"]]
+        assert all(gate["opened"] for gate in ready)
+        assert all(set(run.detail["seconds"]) == set(NAMES) for run in runs)
         if device != "cpu":
+            assert ready, "no run stood ready while another was evaluated"
+            assert all(gate["cpu_seconds"] < GATE_SECONDS for gate in ready)
+            assert all(run.detail["seconds"]["compile"] > 0 for run in runs)
+            assert any(lab.caches.iterdir()), "nothing that was compiled is handed on"
             assert "compiling" in phases
             assert max(gauge.memory_used or 0 for gauge in gauges) > 0.3 * 2**30
             assert (baseline.detail["train"] or {})["device"] in baseline.device_class

@@ -46,6 +46,8 @@ def test_gauges_say_what_the_device_does(device: str) -> None:
     assert gauge.utilization is None or 0 <= gauge.utilization <= 100
     assert gauge.power is None or 0 < gauge.power < 3000
     assert gauge.temperature is None or 0 < gauge.temperature < 120
+    assert gauge.clock is None or 0 < gauge.clock < 10_000
+    assert (device == "cpu") == bool(gauge.cores) == (gauge.load is not None)
 
 
 @pytest.mark.gpu

@@ -9,17 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import patches
 from core.config import Caps, Prices, Researcher
-from core.models import Experiment, Series, State, Verdict
+from core.models import Decision, Experiment, Review, Series, State, Verdict, Via
 from core.researchers.claude.answer import Incoming, TooLong, read_call, spoken
 from core.researchers.claude.budget import Usage, cost, over, used_up
 from core.researchers.claude.digest import digest
 from core.researchers.claude.forms import tools
 from core.researchers.claude.history import CHUNK, history, line, lineage
+from core.researchers.claude.likeness import meaning
 from core.researchers.claude.question import demand, misses, to_repair
 from core.researchers.claude.repeats import Vetoed, marks, near_repeat
 from core.researchers.claude.words import estimate, fenced, quoted, shortened, valid
@@ -95,7 +96,11 @@ def patch(*edits: tuple[str, str]) -> patches.Patch:
     return patches.diff({"a.py": FILE}, {"a.py": text})
 
 
-VETO = Vetoed(7, "raise LR", "no", "anna", marks(patch(("LR = 0.02", "LR = 0.03"))))
+def vetoed(number: int, title: str, body: patches.Patch) -> Vetoed:
+    return Vetoed(number, title, "no", "anna", marks(body), meaning(title, "", body))
+
+
+VETO = vetoed(7, "raise LR", patch(("LR = 0.02", "LR = 0.03")))
 
 
 @pytest.mark.parametrize(
@@ -114,9 +119,9 @@ def test_a_vetoed_change_is_known_again_in_another_size(edits: list[tuple[str, s
 
 
 def test_a_vetoed_rewrite_is_known_again_with_other_numbers_and_comments() -> None:
-    vetoed = Vetoed(1, "", "no", "anna", marks(patch(("return x * 2", "y = x.tanh() * 3\n    return y + x"))))
-    assert near_repeat(patch(("return x * 2", "y = x.tanh() * 5  # wider\n    return y + x")), [vetoed])
-    assert not near_repeat(patch(("return x * 2", "y = x.relu()\n    return y - x")), [vetoed])
+    rewrite = vetoed(1, "", patch(("return x * 2", "y = x.tanh() * 3\n    return y + x")))
+    assert near_repeat(patch(("return x * 2", "y = x.tanh() * 5  # wider\n    return y + x")), [rewrite])
+    assert not near_repeat(patch(("return x * 2", "y = x.relu()\n    return y - x")), [rewrite])
 
 
 # ---- curves ----------------------------------------------------------------------------------------------------------
@@ -153,6 +158,7 @@ def test_a_digest_of_a_diverged_run_says_where_it_diverged() -> None:
 
 
 @given(st.lists(st.floats(), max_size=60), st.booleans())
+@example([0.0] * 8 + [8.988465674311579e307, 8.98846567431158e307], False)
 def test_a_digest_never_fails(values: list[float], finished: bool) -> None:
     assert digest(series(values), series(FALL), finished=finished)
 
@@ -191,6 +197,19 @@ def test_what_does_not_fit_is_summarised_and_the_rest_is_within_the_budget(token
     assert "Near misses: #" in told.older
     if tokens >= 3_000:
         assert told.newest.endswith("idea 1000") or told.chunks[-1].endswith("idea 1000")
+
+
+def test_an_old_veto_is_still_told_when_its_experiment_is_summarised() -> None:
+    past = [experiment(n, delta=-0.001) for n in range(1, 1001)]
+    past[6] = experiment(
+        7, state=State.VETOED, verdict=None, delta=None, judged_at=None, decided_at=7.0, title="Warmer"
+    )
+    said = Review(
+        1, 7, Decision.VETO, "the schedule is settled", "sha", None, None, None, None, "anna", Via.TUI, "", 7.0, None
+    )
+    told = history(past, {7: [said]}, "min", 6_000)
+    assert "#7 Warmer (the schedule is settled)" in told.older
+    assert "#7 " not in "".join(told.chunks)
 
 
 def test_the_lineage_keeps_the_newest_and_counts_the_rest() -> None:
@@ -277,6 +296,35 @@ def test_long_text_keeps_its_beginning_and_more_of_its_end() -> None:
     assert short.startswith("a" * 100)
     assert short.endswith("b" * 200)
     assert "9,700 characters left out" in short
+
+
+def test_every_tool_is_a_schema_the_api_takes() -> None:
+    """JSON Schema 2020-12 as far as it is used here: known types, references that lead somewhere, no empty parts."""
+
+    def check(schema: dict[str, Any], root: dict[str, Any]) -> None:
+        if "$ref" in schema:
+            name = schema["$ref"].removeprefix("#/$defs/")
+            assert name in root["$defs"]
+            return
+        assert schema.get("type") in (None, "object", "array", "string", "integer", "number", "boolean", "null")
+        assert "type" in schema or "anyOf" in schema
+        for part in schema.get("anyOf", ()):
+            check(part, root)
+        if schema.get("type") == "array":
+            check(schema["items"], root)
+        for name, part in schema.get("properties", {}).items():
+            assert name.isidentifier()
+            check(part, root)
+        assert set(schema.get("required", ())) <= set(schema.get("properties", {}))
+
+    for tool in tools(eager=True):
+        assert tool["name"].isidentifier()
+        assert len(tool["description"]) > 40
+        schema = tool["input_schema"]
+        assert schema["type"] == "object"
+        check(schema, schema)
+        for part in schema.get("$defs", {}).values():
+            check(part, schema)
 
 
 def test_the_tools_are_the_same_text_each_time_and_strict_enough_to_be_json() -> None:

@@ -38,6 +38,7 @@ def test_a_run_like_the_champions_is_not_doubted() -> None:
         (run(flops=2.0e12), "2 times the champion's flops"),
         (run(flops_outside=2.02e11), "20% of the budget was computed beside the counted loop"),
         (run(cpu=75.0), "2.5 times the champion's processor time"),
+        ({**run(), "gate": {"opened": True, "cpu_seconds": 9.0}}, "it computed for 9 s while it waited for its turn"),
         ({**run(), "train": None}, "no summary"),
         ({**run(), "train": {"seed": 3}}, "budget is None"),
     ],

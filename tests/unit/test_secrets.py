@@ -18,7 +18,7 @@ KEY = "sk-ant-0123456789"
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in secrets.VARIABLES:
+    for variable in (*secrets.VARIABLES, secrets.HEADERS):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
@@ -67,6 +67,19 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         secrets.find(str(tmp_path / "nothing"))
     with pytest.raises(ConfigError, match=r"cannot be read|may be read by others"):
         secrets.find(str(tmp_path))
+
+
+def test_headers_of_a_gateway_leave_the_environment_with_the_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("core.secrets.harden", lambda: True)  # pytest's own process stays as it is
+    monkeypatch.setenv(secrets.HEADERS, "X-Gateway: gw-secret-123\n nonsense \nX-Team: a: b")
+    secret = secrets.take(str(key_file(tmp_path / "key")))
+    assert secret is not None
+    assert secret.headers == (("X-Gateway", "gw-secret-123"), ("X-Team", "a: b"))
+    assert secrets.HEADERS not in os.environ
+    assert "gw-secret" not in repr(secret)
+    assert secret.redact("your X-Gateway gw-secret-123 is old, a: b") == "your X-Gateway [key] is old, a: b"
 
 
 def test_a_secret_does_not_show_itself() -> None:

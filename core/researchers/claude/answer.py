@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.researchers.claude.budget import Usage
-from core.researchers.claude.words import valid
+from core.researchers.claude.words import sendable
 
 SIZE_LIMIT = 1_000_000
 """characters of an answer that are still read"""
@@ -137,11 +137,11 @@ class Incoming:
                     calls.append(call)
                     content.append({**block.start, "input": call.input})
                 case "thinking":
-                    whole = {"thinking": valid(str(block.start.get("thinking", "")) + text)}
+                    whole = {"thinking": sendable(str(block.start.get("thinking", "")) + text)}
                     signature = block.signature or block.start.get("signature", "")
                     content.append({**block.start, **whole, "signature": signature})
                 case "text":
-                    if text := valid(str(block.start.get("text", "")) + text):
+                    if text := sendable(str(block.start.get("text", "")) + text):
                         content.append({"type": "text", "text": text})
                 case "":
                     pass  # a delta without a beginning: nothing to send back

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
 
-from core.models import OPEN_STATES, Experiment, Review, Verdict
+from core.models import OPEN_STATES, Experiment, State, Verdict
 from core.researchers.base import Situation
+from core.researchers.claude.facts import EDITS, Facts
 from core.researchers.claude.history import DIGITS, outcome
-from core.researchers.claude.question import CATEGORIES, Asked, Question, by_category
+from core.researchers.claude.question import CATEGORIES, Asked, Question, by_category, misses
 from core.researchers.claude.words import estimate, quoted
 from core.text import clean, number, one_line
+from core.verdict.quantiles import t_quantile
 
-VETOES, EDITS, NOTES = 12, 3, 40
+VETOES, NOTES = 12, 40
 """the newest ones that are told whole"""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the record says beside the situation, read once for a question."""
-
-    noise: Mapping[str, float | None]
-    """sigma, df, low, high of the first device's class; empty before it is measured"""
-    device: str
-    champion_metric: float | None
-    edits: Sequence[tuple[Review, str, str]]
-    """a human's changes of a patch: the review, the patch as proposed, the patch as approved; newest first"""
-    notebook: Sequence[str]
-    z: float
-    traceback: str = ""
-    """of the crash to repair"""
-    crashed_patch: str = ""
 
 
 def news(situation: Situation, facts: Facts, asked: Question, tokens: int) -> str:
     """Everything but the question, most important first, until the budget is used up."""
     parts = [
+        _standing(situation, facts),
         _noise(situation, facts),
+        f"# The bench\n{facts.bench}" if facts.bench else "",
         _open(situation.history),
         _vetoes(situation),
         _categories(situation.history),
@@ -53,18 +41,33 @@ def news(situation: Situation, facts: Facts, asked: Question, tokens: int) -> st
     return "\n\n".join(shown)
 
 
+def _standing(situation: Situation, facts: Facts) -> str:
+    """How far the lab has come, and how long ago it last got further."""
+    began = f", from {number(facts.baseline, DIGITS)} at the start" if facts.baseline is not None else ""
+    best = f"The champion measures {number(facts.champion, DIGITS)}{began}. " if facts.champion is not None else ""
+    judged = [e for e in situation.history if e.state is State.JUDGED]
+    kept = sum(e.verdict is Verdict.KEEP for e in judged)
+    count = f"Judged: {len(judged)}. Kept: {kept}. In a row, up to now, not kept: {misses(situation.history)}."
+    return f"# Where the lab stands\n{best}{count if judged else 'Nothing is judged yet.'}"
+
+
 def _noise(situation: Situation, facts: Facts) -> str:
-    sigma, df = facts.noise.get("sigma"), facts.noise.get("df")
-    metric = facts.champion_metric
-    best = f"The champion measures {number(metric, DIGITS)}. " if metric is not None else ""
+    sigma, df = facts.noise.get("sigma"), int(facts.noise.get("df") or 0)
     if not sigma:
-        return f"# Noise\n{best}The noise of {situation.metric} here is not measured yet."
+        return f"# Noise\nThe noise of {situation.metric} here is not measured yet."
     known = f" (95%: {number(facts.noise.get('low'), DIGITS)} to {number(facts.noise.get('high'), DIGITS)})"
-    gain = facts.z * sigma * (1 / 2 + 1 / 3) ** 0.5
+    words = (
+        f"# Noise\nOne run of the same code with another seed differs by σ = {number(sigma, DIGITS)}"
+        f"{known if df else ''} on {facts.device}. "
+    )
+    if not df:
+        return words
+    t = t_quantile(NormalDist().cdf(facts.z), df)
+    few, most = (t * sigma * math.sqrt(1 / n + 1 / max(2, facts.champion_runs)) for n in (2, facts.confirmations))
     return (
-        f"# Noise\n{best}One run of the same code with another seed differs by σ = {number(sigma, DIGITS)}"
-        f"{known if df else ''} on {facts.device}. A change of about {number(gain, DIGITS)} is the smallest that two "
-        "fresh runs can confirm; anything below is luck."
+        f"{words}A gain of about {number(few, DIGITS)} is the smallest that two fresh seeds can confirm, "
+        f"{number(most, DIGITS)} with {facts.confirmations}, the most there are. A smaller one is not kept, be it true "
+        "or not."
     )
 
 
@@ -86,7 +89,8 @@ def _vetoes(situation: Situation) -> str:
     for review in sorted(said, key=lambda r: (r.decided_at, r.id))[-VETOES:]:
         title = one_line(by_id[review.experiment_id].title, 100)
         words = clean(review.reason)[:600]
-        rows.append(f"#{review.experiment_id} “{title}”: {review.decision} by {review.actor}: {words}")
+        decision = f"{review.decision} to {review.verdict}" if review.verdict else review.decision
+        rows.append(f"#{review.experiment_id} “{title}”: {decision} by {review.actor}: {words}")
     return "# What the human said about your patches, newest last\n" + "\n".join(rows) if rows else ""
 
 

@@ -77,12 +77,17 @@ class Cap:
         )
 
 
+def midnight(now: float) -> datetime.datetime:
+    """When the day of a cap began, by this machine's clock."""
+    return datetime.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def used_up(caps: Caps, spent: Spent, now: float) -> Cap | None:
     """The first cap of the day or of the lab that leaves nothing for another call."""
-    midnight = datetime.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    tomorrow = (midnight + datetime.timedelta(days=1)).timestamp()
+    today = midnight(now)
+    tomorrow = (today + datetime.timedelta(days=1)).timestamp()
     for span, since, wait, tokens, money in (
-        ("day", midnight.timestamp(), max(1.0, tomorrow - now), caps.tokens_per_day, caps.money_per_day),
+        ("day", today.timestamp(), max(1.0, tomorrow - now), caps.tokens_per_day, caps.money_per_day),
         ("lab", 0.0, LOOK_AGAIN, caps.tokens_per_lab, caps.money_per_lab),
     ):
         if not tokens and not money:

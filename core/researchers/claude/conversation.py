@@ -18,7 +18,7 @@ from core.researchers.claude import draft
 from core.researchers.claude.answer import Answer, Call
 from core.researchers.claude.budget import Usage, cost, over
 from core.researchers.claude.desk import Desk, Wrong
-from core.researchers.claude.endpoint import Endpoint, Journal
+from core.researchers.claude.endpoint import Endpoint, Journal, PromptTooLong
 from core.researchers.claude.forms import FORMS, Propose, ReadExperiment, ReadFile, mistakes
 from core.researchers.claude.question import Question
 from core.researchers.claude.repeats import Vetoed
@@ -73,6 +73,8 @@ class Conversation:
         """tokens of the first prompt, as the endpoint counted them"""
         self._wrong: list[str] = []
         self._title = ""
+        self._asked_why = False
+        """it was asked what makes a proposal different from a vetoed one"""
         self._closing = ""
         """why this is the last call"""
 
@@ -119,6 +121,8 @@ class Conversation:
                 proposed = True
                 try:
                     return self._propose(call)
+                except draft.Resembles as error:
+                    results.append(_result(call, self._may_say_why(str(error)), wrong=True))
                 except draft.Mend as error:
                     self._note_wrong(str(error))
                     left = TRIES - len(self._wrong)
@@ -130,6 +134,8 @@ class Conversation:
                 results.append(await self._look(call))
         if answer.content:
             self.messages.append({"role": "assistant", "content": answer.content})
+        if answer.stop == "pause_turn" and not answer.calls:  # the endpoint wants to be asked to go on
+            return None
         if not answer.calls:
             self._note_wrong("it answered in words and proposed nothing")
             results.append({"type": "text", "text": NUDGE})
@@ -141,6 +147,13 @@ class Conversation:
         self._wrong.append(words)
         self.journal("researcher_mends", problem=one_line(words, 500), tries=len(self._wrong))
         self.voice.tell(f"tries again: {one_line(words, 120)}")
+
+    def _may_say_why(self, words: str) -> str:
+        """Being asked what is different is no failure: the first time no try is used up."""
+        if self._asked_why:
+            self._note_wrong(words)
+        self._asked_why = True
+        return words
 
     def _propose(self, call: Call) -> Proposal:
         if call.problem:
@@ -205,7 +218,7 @@ class Conversation:
                 "what is approved goes on training",
             )
         if answer.stop == "model_context_window_exceeded":
-            raise ResearcherError("the conversation outgrew the model's context", hint="lower researcher.prompt_tokens")
+            raise PromptTooLong("the conversation outgrew the model's context")
 
 
 def _result(call: Call, text: str, *, wrong: bool = False) -> dict[str, Any]:

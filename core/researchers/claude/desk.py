@@ -6,16 +6,17 @@ Every answer is data: cut to a length, control characters made visible, between 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
+from core.errors import LabError
 from core.lab import Lab
-from core.models import Experiment, Purpose, Run, RunState, Verdict
+from core.models import CHAMPION_PURPOSES, Experiment, Purpose, Run, RunState, Verdict
 from core.researchers.base import Situation
 from core.researchers.claude import forms
 from core.researchers.claude.digest import digest
 from core.researchers.claude.history import DIGITS, interval, line
 from core.researchers.claude.query import QueryError, select
+from core.researchers.claude.shelf import Shelf, Unreadable
 from core.researchers.claude.words import fenced, quoted
 from core.store import Reader
 from core.text import log_lines, number, one_line, signed
@@ -23,6 +24,10 @@ from core.text import log_lines, number, one_line, signed
 LONGEST = 12_000
 """characters of one answer"""
 FILE_LIMIT = 60_000
+LISTED, FOLDER = 40, 200
+"""names of files in a complaint, and in a folder"""
+COMPARABLE = (*CHAMPION_PURPOSES, Purpose.CANDIDATE)
+"""not an audit, whose score no researcher sees, nor a run at another scale"""
 LOG_BYTES, LOG_LINES, LOG_CHARACTERS = 32_768, 50, 4_000
 
 
@@ -38,13 +43,13 @@ class Desk:
         lab: Lab,
         reader: Reader,
         situation: Situation,
-        frozen: Mapping[str, Path],
+        shelf: Shelf,
         remember: Callable[[str], None],
     ) -> None:
         self.lab = lab
         self.reader = reader
         self.situation = situation
-        self.frozen = frozen
+        self.shelf = shelf
         self.remember = remember
 
     async def use(self, form: forms.Form) -> str:
@@ -55,7 +60,7 @@ class Desk:
         """
         match form:
             case forms.ReadFile():
-                return self._file(form)
+                return await self._file(form)
             case forms.Experiments():
                 return self._experiments(form)
             case forms.ReadExperiment():
@@ -69,15 +74,16 @@ class Desk:
                 return "Noted."
         raise Wrong("There is no such tool.")
 
-    def _file(self, form: forms.ReadFile) -> str:
+    async def _file(self, form: forms.ReadFile) -> str:
         if (text := self.situation.files.get(form.path)) is None:
-            if form.path not in self.frozen:
-                known = ", ".join([*sorted(self.situation.files), *sorted(self.frozen)])
-                raise Wrong(f"There is no {one_line(form.path, 100)} to read. There are: {known}.")
+            if form.path not in self.shelf.names:
+                return self._folder(form.path)
             try:
-                text = self.frozen[form.path].read_text(encoding="utf-8", errors="replace")
-            except OSError as error:
-                raise Wrong(f"{form.path} cannot be read: {error.strerror}.") from error
+                text = await asyncio.to_thread(self.shelf.text, form.path)
+            except Unreadable as error:
+                raise Wrong(str(error)) from error
+            except (OSError, LabError) as error:
+                raise Wrong(f"{form.path} cannot be read: {one_line(str(error), 200)}.") from error
         lines = text.splitlines(keepends=True)
         last = min(form.last_line or len(lines), len(lines))
         if form.first_line > last:
@@ -86,6 +92,17 @@ class Desk:
         if len(part) > FILE_LIMIT:
             raise Wrong(f"That is {len(part):,} characters: read fewer lines at a time ({len(lines)} lines in all).")
         return fenced(f"{form.path}, lines {form.first_line} to {last} of {len(lines)}", part)
+
+    def _folder(self, path: str) -> str:
+        """The files of a folder that can be read."""
+        mine = Shelf(tuple(self.situation.files)).folder(path)
+        if not (found := [*mine, *self.shelf.folder(path)]):
+            known = ", ".join([*sorted(self.situation.files), *self.shelf.names[:LISTED]])
+            more = f" and {len(self.shelf.names) - LISTED} more" if len(self.shelf.names) > LISTED else ""
+            problem = f" {self.shelf.problem}" if self.shelf.problem else ""
+            raise Wrong(f"There is no {one_line(path, 100)} to read. There are: {known}{more}.{problem}")
+        shown = "\n".join(one_line(name, 200) for name in found[:FOLDER])
+        return quoted(f"{min(len(found), FOLDER)} of {len(found)} files that can be read", shown, LONGEST)
 
     def _experiments(self, form: forms.Experiments) -> str:
         wanted = form.words.casefold()
@@ -114,7 +131,8 @@ class Desk:
             f"rationale: {experiment.rationale[:3_000]}",
         ]
         for review in self.situation.reviews.get(experiment_id, ()):
-            parts.append(f"{review.decision} by {review.actor} ({review.via}): {review.reason or 'no reason given'}")
+            what = f"{review.decision} to {review.verdict}" if review.verdict else review.decision
+            parts.append(f"{what} by {review.actor} ({review.via}): {review.reason or 'no reason given'}")
         if experiment.verdict_reason:
             parts.append(f"verdict {experiment.verdict}: {experiment.verdict_reason}")
         parts += [run_line(run) for run in self.reader.runs(experiment_id=experiment_id)]
@@ -151,7 +169,7 @@ class Desk:
 
     def _curve(self, form: forms.Curve) -> str:
         experiment = self._existing(form.experiment)
-        runs = self.reader.runs(experiment_id=form.experiment)
+        runs = [run for run in self.reader.runs(experiment_id=form.experiment) if run.purpose is not Purpose.AUDIT]
         if not runs:
             raise Wrong(f"#{form.experiment} has not run.")
         run = next((r for r in runs if r.purpose is Purpose.CANDIDATE and r.state is RunState.FINISHED), runs[-1])
@@ -171,7 +189,7 @@ class Desk:
         same_kind = [
             r
             for r in self.reader.runs(commit_sha=commit)
-            if r.state is RunState.FINISHED and r.device_class == run.device_class
+            if r.state is RunState.FINISHED and r.device_class == run.device_class and r.purpose in COMPARABLE
         ]
         return next((r for r in same_kind if r.seed == run.seed), same_kind[-1] if same_kind else None)
 
@@ -192,6 +210,8 @@ class Desk:
 def run_line(run: Run) -> str:
     """A run in one line."""
     result = number(run.metric, DIGITS) if run.metric is not None else (run.error or f"{run.progress:.0%} done")
+    if run.purpose is Purpose.AUDIT:
+        result = "on the hidden split, whose score is not shown"
     return f"run {run.id} ({run.purpose}, seed {run.seed}): {run.state}, {one_line(result, 300)}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ SMOOTH = 0.01
 """half the width of the window around a share that is averaged, as a share of the budget"""
 TAIL = 0.2
 """share at the end over which the slope is taken"""
+HUGE = 1e100
 BEFORE = 15
 """points before one that say what to expect of it"""
 
@@ -59,7 +59,7 @@ def _trouble(mine: Series, times: Sequence[float], values: Sequence[float], end:
         worst = max(found, key=lambda spike: spike.height)
         words[0] += f", the highest by {worst.height:.3g} at {worst.share:.0%}"
     if bad:
-        first = next(t for t, v in zip(mine.t, mine.value, strict=True) if not math.isfinite(v))
+        first = next(t for t, v in zip(mine.t, mine.value, strict=True) if not _usable(v))
         words.append(f"{bad} values are not finite, the first at {first / end if end else 0:.0%}: it diverged")
     elif len(values) > BEFORE and values[-1] > 1.5 * abs(min(values)) + 1e-9:
         words.append("it ends far above its lowest value: it diverged or came close to it")
@@ -84,8 +84,13 @@ def spikes(times: Sequence[float], values: Sequence[float], end: float) -> list[
 
 
 def _finite(series: Series) -> tuple[list[float], list[float]]:
-    pairs = [(t, v) for t, v in zip(series.t, series.value, strict=True) if math.isfinite(v)]
+    pairs = [(t, v) for t, v in zip(series.t, series.value, strict=True) if _usable(v)]
     return [t for t, _ in pairs], [v for _, v in pairs]
+
+
+def _usable(value: float) -> bool:
+    """Finite, and not so large that sums of it are not."""
+    return abs(value) < HUGE
 
 
 def _at(times: Sequence[float], values: Sequence[float], share: float, end: float) -> float | None:

@@ -6,15 +6,16 @@ frozen files, invisible characters, code that does not parse, code that was trie
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from core import patches
 from core.errors import PatchError
 from core.models import Edit, Experiment, Proposal, Verdict
 from core.researchers.base import Situation
 from core.researchers.claude.forms import Propose
+from core.researchers.claude.likeness import meaning
 from core.researchers.claude.question import NAME, Asked, Question
-from core.researchers.claude.repeats import Vetoed, near_repeat
+from core.researchers.claude.repeats import Vetoed, near_repeat, resembling
 from core.researchers.claude.words import shortened, valid
 from core.text import clean, one_line
 
@@ -26,21 +27,27 @@ class Mend(Exception):
     """The proposal cannot be taken; the words tell the model why."""
 
 
-def proposal(form: Propose, situation: Situation, asked: Question, vetoed: Iterable[Vetoed]) -> Proposal:
+class Resembles(Mend):
+    """The proposal reads like a vetoed one; the model has to say what is different, or choose another."""
+
+
+def proposal(form: Propose, situation: Situation, asked: Question, vetoed: Sequence[Vetoed]) -> Proposal:
     """The proposal a form makes.
 
     Raises:
         Mend: it cannot be run, was tried or vetoed already, or leaves the human without an answer.
+        Resembles: it reads like a vetoed one and does not say what is different.
     """
     if asked.messages and not form.reply.strip():
         raise Mend("`reply` is empty, but the human's messages must be answered in it.")
     files = _files(form, situation.files)
     patch = _patch(files, situation.files)
     _refuse_repeats(files, patch, situation, asked, vetoed)
+    like = None if asked.asked is Asked.IDEA else _resembled(form, patch, situation, vetoed)
     return Proposal(
         title=valid(" ".join(clean(form.title).split()))[:160],
         hypothesis=valid(form.hypothesis.strip()),
-        rationale=valid(_rationale(form, asked)),
+        rationale=valid(_rationale(form, asked, like)),
         category=one_line(form.category, 30).lower(),
         files=files,
         author=asked.idea.actor if asked.idea is not None else NAME,
@@ -103,7 +110,7 @@ def _patch(files: Mapping[str, str], before: Mapping[str, str]) -> patches.Patch
 
 
 def _refuse_repeats(
-    files: Mapping[str, str], patch: patches.Patch, situation: Situation, asked: Question, vetoed: Iterable[Vetoed]
+    files: Mapping[str, str], patch: patches.Patch, situation: Situation, asked: Question, vetoed: Sequence[Vetoed]
 ) -> None:
     own = asked.experiment.id if asked.experiment is not None else None
     same = situation.tried(files)
@@ -112,10 +119,24 @@ def _refuse_repeats(
     if asked.asked is Asked.IDEA:  # the human asks for it by name
         return
     if idea := near_repeat(patch, vetoed):
-        raise Mend(
-            f"Nearly #{idea.experiment} “{one_line(idea.title, 100)}”, which {one_line(idea.actor, 30)} vetoed: "
-            f"“{one_line(idea.reason, 300)}”. A vetoed idea is not proposed again in another size: choose another."
+        raise Mend(f"Nearly {_veto(idea)}. A vetoed idea is not proposed again in another size: choose another.")
+
+
+def _resembled(form: Propose, patch: patches.Patch, situation: Situation, vetoed: Sequence[Vetoed]) -> Vetoed | None:
+    """The vetoed idea this reads like; the proposal says what is different."""
+    told = meaning(form.title, form.hypothesis, patch)
+    idea = resembling(told, patch, vetoed, situation.history, situation.files)
+    if idea is not None and not form.unlike.strip():
+        raise Resembles(
+            f"This reads like {_veto(idea)}. If it is that idea in other words, choose another. If it is not, send it "
+            "again and say in `unlike` what is different and why the human's reason does not hold for it."
         )
+    return idea
+
+
+def _veto(idea: Vetoed) -> str:
+    reason = f": “{one_line(idea.reason, 300)}”" if idea.reason.strip() else " without a reason"
+    return f"#{idea.experiment} “{one_line(idea.title, 100)}”, which {one_line(idea.actor, 30)} vetoed{reason}"
 
 
 def _fate(experiment_id: int, history: Collection[Experiment]) -> str:
@@ -123,8 +144,10 @@ def _fate(experiment_id: int, history: Collection[Experiment]) -> str:
     return "still open" if found is None else str(found.verdict or found.state)
 
 
-def _rationale(form: Propose, asked: Question) -> str:
+def _rationale(form: Propose, asked: Question, like: Vetoed | None) -> str:
     parts = []
+    if like is not None:
+        parts.append(f"Reads like #{like.experiment}, which was vetoed. What is different: {form.unlike.strip()}")
     if asked.idea is not None:
         parts.append(f"An idea of {asked.idea.actor}: “{asked.idea.body.strip()}”")
     if asked.asked is Asked.REPAIR and asked.experiment is not None:

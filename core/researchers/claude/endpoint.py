@@ -13,12 +13,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from core import config, secrets
 from core.errors import ResearcherError
-from core.researchers.base import Say, Unavailable
+from core.researchers.base import Pause, Say, Unavailable
 from core.researchers.claude.answer import Answer, Incoming, TooLong
 from core.researchers.claude.budget import Usage
 from core.secrets import Secret
@@ -64,6 +65,17 @@ class PromptTooLong(Exception):
     """The prompt does not fit the model's context."""
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What the endpoint says of a model; what it does not say is unknown."""
+
+    summaries: bool = False
+    """its thinking can be had as a summary, which the screen shows while it arrives"""
+    longest_prompt: int | None = None
+    """tokens, the answer's included"""
+    longest_answer: int | None = None
+
+
 class Endpoint:
     """A client for the length of one question."""
 
@@ -103,7 +115,7 @@ class Endpoint:
                     tries = f" ({number} tries)" if number > 1 else ""
                     raise Unavailable(f"{error.words}{tries}", hint=TRAINING_GOES_ON, wait=error.retry_after) from error
                 self.journal("researcher_retries", error=error.words, wait=wait)
-                say(f"{error.words}; try {number + 1} in {duration(wait)}")
+                say(Pause(f"{error.words}; try {number + 1} in {duration(wait)}", wait))
                 await asyncio.sleep(wait)
         raise AssertionError("the last round returns or raises")
 
@@ -118,6 +130,20 @@ class Endpoint:
         except (anthropic.AnthropicError, ValueError):  # a local server may not have it; the estimate stands
             return None
         return counted.input_tokens if isinstance(counted.input_tokens, int) else None
+
+    async def abilities(self) -> Abilities | None:
+        """What the model can do; None where the endpoint cannot be asked now."""
+        import anthropic
+
+        assert self._client is not None
+        try:
+            model = await self._client.models.retrieve(self.settings.model, timeout=10.0)
+            thinking = model.capabilities and model.capabilities.thinking.types.adaptive.supported
+            return Abilities(bool(thinking), _count(model.max_input_tokens), _count(model.max_tokens))
+        except anthropic.APIStatusError as error:  # gateways and local servers may not have it
+            return Abilities() if error.status_code in (400, 404, 405, 501) else None
+        except (anthropic.AnthropicError, ValueError, AttributeError, TypeError):  # the question itself will tell
+            return None
 
     async def _once(self, request: Mapping[str, Any], watch: Watch, paid: Paid) -> Answer:
         import anthropic
@@ -192,15 +218,19 @@ def make_client(settings: config.Researcher, secret: Secret) -> AsyncAnthropic:
     for name in ("anthropic", "httpx2", "httpcore2"):  # engine.log gets no line a call, and never a prompt
         logging.getLogger(name).setLevel(logging.WARNING)
     # Gateways and local servers that know only the header of older versions get the key in it, too.
-    older = {"x-api-key": secret.value} if elsewhere(settings) and secret.argument == "api_key" else None
+    older = {"x-api-key": secret.value} if elsewhere(settings) and secret.argument == "api_key" else {}
     return anthropic.AsyncAnthropic(
         base_url=settings.base_url or None,
         max_retries=0,
         timeout=anthropic.Timeout(SILENCE, connect=10.0),
-        default_headers=older,
+        default_headers={**older, **dict(secret.headers)},
         api_key=secret.value if secret.argument == "api_key" else None,
         auth_token=secret.value if secret.argument == "auth_token" else None,
     )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def elsewhere(settings: config.Researcher) -> bool:

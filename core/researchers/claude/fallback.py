@@ -34,6 +34,11 @@ class FallbackResearcher:
         self._away_until = 0.0
         self._why: Unavailable | None = None
 
+    @property
+    def instead(self) -> str:
+        """Who proposes now and why, in words; empty while the first does."""
+        return "" if self._why is None else f"the {self.second.name} researcher proposes meanwhile: {self._why.message}"
+
     async def propose(self, situation: Situation, say: Say) -> Proposal | None:
         """The first's proposal; or, while it is away, the second's.
 

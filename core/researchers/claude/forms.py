@@ -26,7 +26,7 @@ class Form(BaseModel):
 class ReadFile(Form):
     """Read a file of the target, or a part of it: editable files as they are at the champion, and frozen ones."""
 
-    path: str
+    path: str = Field(description="a folder lists what can be read in it")
     first_line: int = Field(default=1, ge=1)
     last_line: int | None = Field(default=None, ge=1, description="None: to the end")
 
@@ -83,6 +83,9 @@ class Propose(Form):
     expected: str = Field(max_length=1_000, description="the change of the metric you expect, and how sure you are")
     scaling: str = Field(max_length=1_000, description="how it should behave at a larger depth, and what to rescale")
     reply: str = Field(default="", max_length=4_000, description="your answer to the human, where one is asked for")
+    unlike: str = Field(
+        default="", max_length=2_000, description="where it resembles a vetoed idea: what is different, for the human"
+    )
     edits: list[EditForm] = Field(min_length=1, max_length=50)
 
 

@@ -20,6 +20,8 @@ CHUNK = 25
 STEP = 4 * CHUNK
 """the cut between summarised and whole moves by so many experiments"""
 REASON = 160
+VETOES = 60
+"""older vetoes that are still named"""
 HEADS = 200
 """tokens that headings take"""
 DIGITS = 5
@@ -83,10 +85,10 @@ def history(
     done = settled(experiments)
     lines = _newest(done, reviews, tokens)
     cut = _cut(len(done), lines, tokens)
-    older = summary(done[:cut], direction) if cut else ""
+    older = summary(done[:cut], reviews, direction) if cut else ""
     if older:  # it takes room, too
         first, cut = cut, _cut(len(done), lines, tokens - estimate(older) - HEADS)
-        older = older if cut == first else summary(done[:cut], direction)
+        older = older if cut == first else summary(done[:cut], reviews, direction)
     shown = lines[: len(done) - cut][::-1]
     whole = len(shown) - len(shown) % CHUNK
     chunks = tuple("\n".join(shown[at : at + CHUNK]) for at in range(0, whole, CHUNK))
@@ -116,8 +118,8 @@ def _cut(count: int, lines: Sequence[str], tokens: int) -> int:
     return min(-(-(count - fit) // STEP) * STEP, count)
 
 
-def summary(older: Sequence[Experiment], direction: str) -> str:
-    """Experiments that are not shown one by one: a line a category, and what nearly worked."""
+def summary(older: Sequence[Experiment], reviews: Mapping[int, Sequence[Review]], direction: str) -> str:
+    """Experiments that are not shown one by one: a line a category, what nearly worked, and every veto that fits."""
     rows = []
     for category, mine in sorted(by_category(older).items(), key=lambda item: (-len(item[1]), item[0])):
         kept = [e for e in mine if e.verdict is Verdict.KEEP]
@@ -132,7 +134,21 @@ def summary(older: Sequence[Experiment], direction: str) -> str:
         close = near_misses(mine, direction)[:3]
         near = "; ".join(f"#{e.id} {one_line(e.title, 60)} (Δ{signed(e.delta, DIGITS)})" for e in close)
         rows.append(f"{category}: {len(mine)} proposed, {words}" + (f". Near misses: {near}" if near else ""))
+    rows += _vetoes(older, reviews)
     return "\n".join(rows)
+
+
+def _vetoes(older: Sequence[Experiment], reviews: Mapping[int, Sequence[Review]]) -> list[str]:
+    """What humans do not want, in few words: it holds for ever, so it is not summarised away."""
+    vetoed = [e for e in older if e.state is State.VETOED]
+    rows = [
+        f"#{e.id} {one_line(e.title, 80)} ({one_line(veto.reason, 80) or 'no reason given'})"
+        for e in vetoed[-VETOES:]
+        if (veto := next((r for r in reversed(reviews.get(e.id, ())) if r.decision is Decision.VETO), None))
+    ]
+    missing = len(vetoed) - len(rows)
+    more = f" ({missing} earlier ones: `experiments` with state vetoed)" if missing else ""
+    return [f"Vetoed, not to be proposed again{more}:", *rows] if rows else []
 
 
 def lineage(experiments: Sequence[Experiment], direction: str, tokens: int) -> str:

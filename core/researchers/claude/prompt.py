@@ -7,19 +7,23 @@ time, with the question at the end. No time of day and no duration is in it: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.researchers.base import Situation
-from core.researchers.claude.asking import Facts, news, request
+from core.researchers.claude.asking import news, request
+from core.researchers.claude.facts import Facts
 from core.researchers.claude.history import HEADS, history, lineage
 from core.researchers.claude.question import Question
 from core.researchers.claude.rules import BRIEF, RULES
-from core.researchers.claude.words import estimate, fenced, shortened
+from core.researchers.claude.words import estimate, fenced, quoted, shortened
+from core.text import one_line
 
 FILES_SHARE, LINEAGE_SHARE, NEWS_SHARE = 0.6, 0.1, 0.2
 """the most of the budget that the files, the kept changes and the newest words may take"""
+READABLE = 60
+"""names of frozen files that are told; a folder's are a tool call away"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ def build(situation: Situation, facts: Facts, asked: Question, *, tokens: int, c
     """The prompt for one question in about so many tokens."""
     rules = RULES.format(metric=situation.metric, better="lower" if situation.direction == "min" else "higher")
     brief = BRIEF.format(program=fenced("program.md, written by the human", shortened(situation.program, 40_000)))
+    brief += _readable(facts.readable)
     files = _files(situation.files, int(FILES_SHARE * tokens))
     kept = lineage(situation.history, situation.direction, int(LINEAGE_SHARE * tokens))
     told = news(situation, facts, asked, int(NEWS_SHARE * tokens))
@@ -59,6 +64,15 @@ def build(situation: Situation, facts: Facts, asked: Question, *, tokens: int, c
     _mark(system[-1], cache)
     total = sum(estimate(str(block["text"])) for block in [*system, *blocks])
     return Prompt(system, blocks, total)
+
+
+def _readable(names: Sequence[str]) -> str:
+    """What else `read_file` opens."""
+    if not names:
+        return ""
+    shown = "\n".join(one_line(name, 120) for name in names[:READABLE])
+    more = f", the first {READABLE} of {len(names)}; a folder as the path lists more" if len(names) > READABLE else ""
+    return f"\n\n# Files you can read and not change (`read_file`{more})\n{quoted('names', shown, 6_000)}"
 
 
 def _files(files: Mapping[str, str], tokens: int) -> list[str]:

@@ -1,7 +1,8 @@
 """One read-only SELECT on the record, for a model that asks its own question.
 
 The connection is its own, opened read-only; an authorizer lets it read the listed tables and views and nothing else,
-and a progress handler ends it when its time is up. Slow: run it in a thread.
+and a progress handler ends it when its time is up. `runs` is a copy without what the hidden split said. Slow: run it in
+a thread.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ TABLES = (
     "experiments", "patches", "patch_versions", "reviews", "runs", "points", "champions", "messages", "usage",
     "leaderboard", "decisions", "cost_per_keep",
 )  # fmt: skip
-HIDDEN = {("runs", "detail")}
-"""read as NULL: the evaluator's findings may hold the score of the audit split, which no researcher sees"""
+HIDDEN = {("runs", "detail"), ("runs", "metric")}
+"""read as NULL in the record itself: they may hold the score of the audit split, which no researcher sees"""
+VISIBLE = {"detail": "NULL", "metric": "CASE purpose WHEN 'audit' THEN NULL ELSE metric END"}
+"""what stands in their place in the copy"""
 SCHEMA = """\
 experiments(id, state, title, hypothesis, rationale, category, expected, author, parent_commit, commit_sha,
   patch_sha256, verdict, verdict_reason, metric, delta, delta_low, delta_high, confirmations, problem, judged_at)
@@ -47,6 +50,7 @@ def select(database: Path, sql: str, *, rows: int = ROWS, seconds: float = SECON
     deadline = time.monotonic() + seconds
     db = sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=1, isolation_level=None)
     try:
+        _copy_runs(db)
         db.execute("PRAGMA query_only=ON")
         db.execute("PRAGMA trusted_schema=OFF")
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 4_000_000)
@@ -67,13 +71,21 @@ def select(database: Path, sql: str, *, rows: int = ROWS, seconds: float = SECON
     return "\n".join([*lines, *more] if found else ["no rows"])
 
 
+def _copy_runs(db: sqlite3.Connection) -> None:
+    """A `runs` of this connection's own, which goes before the record's; the original is then closed to it."""
+    db.execute("PRAGMA temp_store=MEMORY")
+    columns = [str(row[1]) for row in db.execute("PRAGMA table_info(runs)")]
+    shown = ", ".join(f"{VISIBLE.get(name, name)} AS {name}" for name in columns)
+    db.execute(f"CREATE TEMP TABLE runs AS SELECT {shown} FROM main.runs")
+
+
 def _authorizer(others: Collection[str]) -> Callable[[int, str | None, str | None, str | None, str | None], int]:
     """Lets a statement read the listed tables, and what it defines itself; `others` are the lab's own other tables."""
 
     def authorize(action: int, first: str | None, second: str | None, database: str | None, _by: str | None) -> int:
         if action in ALLOWED:
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_READ and (first, second) in HIDDEN:
+        if action == sqlite3.SQLITE_READ and (first, second) in HIDDEN and database != "temp":
             return sqlite3.SQLITE_IGNORE
         if action == sqlite3.SQLITE_READ:
             defined_here = not database and first not in others

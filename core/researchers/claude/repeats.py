@@ -1,8 +1,8 @@
-"""Whether a patch is nearly one that a human vetoed. Pure.
+"""Whether a proposal is nearly one that a human vetoed: by its code, or by what it says. Pure.
 
 A patch is reduced to its marks: changed lines without comments and spacing, numbers left out. A line in which only
 numbers changed is marked with the way each went, so that a smaller step of a vetoed change is the same idea and a step
-the other way is not.
+the other way is not. The same idea in other code is known by its words, which is less sure.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from core.errors import PatchError
 from core.models import Decision, Experiment, Review, State
 from core.patches import Hunk, Patch, parse
+from core.researchers.claude.likeness import ALIKE, Meaning, likeness, meaning, names_of, rarity, stems
 
-ALIKE = 0.75
+SAME = 0.75
 """share of marks in common from which two patches count as one idea"""
 REMEMBERED = 500
 """vetoes that are looked through"""
+TEXTS = 500
+"""experiments, the newest, that say which words are rare here"""
 NUMBER = re.compile(r"(?<![\w.])\d[\d_]*\.?\d*(?:[eE][+-]?\d+)?")
 COMMENT = re.compile(r"\s*#.*$")
 
@@ -32,6 +35,7 @@ class Vetoed:
     reason: str
     actor: str
     marks: frozenset[str]
+    meaning: Meaning
 
 
 def marks(patch: Patch) -> frozenset[str]:
@@ -58,7 +62,9 @@ def vetoed_ideas(
         veto = next((r for r in reversed(reviews.get(experiment.id, ())) if r.decision is Decision.VETO), None)
         try:
             if text is not None and veto is not None:
-                yield Vetoed(experiment.id, experiment.title, veto.reason, veto.actor, marks(parse(text)))
+                patch = parse(text)
+                told = meaning(experiment.title, experiment.hypothesis, patch)
+                yield Vetoed(experiment.id, experiment.title, veto.reason, veto.actor, marks(patch), told)
         except PatchError:  # recorded by an older program that read patches differently
             continue
 
@@ -67,9 +73,28 @@ def near_repeat(patch: Patch, vetoed: Iterable[Vetoed]) -> Vetoed | None:
     """The vetoed idea this patch is nearly the same as."""
     mine = marks(patch)
     for idea in vetoed:
-        if mine and idea.marks and len(mine & idea.marks) >= ALIKE * len(mine | idea.marks):
+        if mine and idea.marks and len(mine & idea.marks) >= SAME * len(mine | idea.marks):
             return idea
     return None
+
+
+def resembling(
+    mine: Meaning, patch: Patch, vetoed: Iterable[Vetoed], history: Sequence[Experiment], files: Mapping[str, str]
+) -> Vetoed | None:
+    """The vetoed idea that says most nearly the same, if any comes near; `history` and `files` tell what is rare.
+
+    The same numbers moved the other way are the opposite, whatever the words.
+    """
+    mark = marks(patch)
+    word = rarity(stems(f"{e.title} {e.hypothesis}") for e in history[-TEXTS:])
+    name = rarity(names_of(files))
+    scored = [
+        (likeness(mine, idea.meaning, word=word, name=name), idea)
+        for idea in vetoed
+        if mark == idea.marks or _wayless(mark) != _wayless(idea.marks)
+    ]
+    best = max(scored, key=lambda pair: pair[0], default=None)
+    return best[1] if best is not None and best[0] >= ALIKE else None
 
 
 def _changes(hunk: Hunk) -> tuple[list[str], list[str]]:
@@ -99,6 +124,10 @@ def _ways(old: str, new: str) -> str:
     numbers = zip(NUMBER.findall(old), NUMBER.findall(new), strict=False)
     ways = iter(["↑" if _value(b) > _value(a) else "↓" if _value(b) < _value(a) else "=" for a, b in numbers])
     return "".join(NUMBER.sub(lambda _: next(ways, "="), new).split())
+
+
+def _wayless(found: frozenset[str]) -> frozenset[str]:
+    return frozenset(re.sub("[↑↓]", "↕", mark) for mark in found)
 
 
 def _value(text: str) -> float:

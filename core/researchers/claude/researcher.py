@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from core import config, secrets
 from core.errors import ConfigError
-from core.lab import Lab, target_source
-from core.models import Decision, Proposal
+from core.lab import Lab
+from core.models import Proposal
 from core.researchers.base import Say, Situation, Unavailable
-from core.researchers.claude.asking import EDITS, Facts
 from core.researchers.claude.budget import Usage, cost, used_up
 from core.researchers.claude.conversation import Conversation
 from core.researchers.claude.desk import Desk
-from core.researchers.claude.endpoint import PAUSES, Endpoint, PromptTooLong, elsewhere
+from core.researchers.claude.endpoint import PAUSES, Abilities, Endpoint, PromptTooLong, elsewhere
+from core.researchers.claude.facts import NOTEBOOK, Facts, read_facts
 from core.researchers.claude.forms import tools
 from core.researchers.claude.prompt import Prompt, build
-from core.researchers.claude.question import NAME, Asked, Question, question
+from core.researchers.claude.question import NAME, Question, question
 from core.researchers.claude.repeats import vetoed_ideas
+from core.researchers.claude.shelf import shelf
 from core.researchers.claude.voice import Voice
 from core.researchers.claude.words import estimate
 from core.secrets import Secret
 from core.store import Reader, Writer
 
-NOTEBOOK = "notebook"
 NOTES = 100
 """notes that are kept; the oldest goes first"""
 SURE = 0.8
 """share of the budget up to which the estimate of the prompt's size is trusted"""
-FROZEN = ("harness.py", "ops.py", "evaluate.py", "profiles.py")
 
 
 class ClaudeResearcher:
@@ -53,12 +53,14 @@ class ClaudeResearcher:
         self.lab = lab
         self.settings = settings.researcher
         self.judging = settings.judging
+        self.target = settings.target
         self.store = store
         """only to write down what calls cost and what the model wants to remember"""
         self.secret = secret
         self.pauses = pauses
         self.now = now
-        self.frozen = frozen_files(settings.target)
+        self._abilities: Abilities | None = None
+        """of the model, asked for once"""
         self._ratio: float | None = None
         """tokens as the endpoint counted them, to our estimate: from the last question, so that the next fits better"""
 
@@ -74,11 +76,12 @@ class ClaudeResearcher:
         say("reading the record")
         asked = question(situation, self.settings.plateau)
         with closing(Reader(self.lab.database)) as reader:
-            desk = Desk(self.lab, reader, situation, self.frozen, self._remember)
-            facts = read_facts(reader, desk, situation, asked, self.judging.z)
+            desk = Desk(self.lab, reader, situation, await asyncio.to_thread(shelf, self.target), self._remember)
+            facts = read_facts(reader, desk, situation, asked, self.judging)
             vetoed = list(vetoed_ideas(situation.history, situation.reviews, reader.patch))
             async with Endpoint(self.settings, secret, journal=self.store.event, pauses=self.pauses) as endpoint:
-                budget = float(self.settings.prompt_tokens)
+                self._abilities = self._abilities or await endpoint.abilities()
+                budget = float(self._longest_prompt())
                 for smaller in (1.0, 0.5, 0.25):
                     prompt, request = await self._fitting(situation, facts, asked, budget * smaller, endpoint)
                     conversation = Conversation(
@@ -122,7 +125,7 @@ class ClaudeResearcher:
         prompt = build(situation, facts, asked, tokens=int(left), cache=self.settings.cache)
         request: dict[str, Any] = {
             "model": self.settings.model,
-            "max_tokens": self.settings.answer_tokens,
+            "max_tokens": self._longest_answer(),
             "system": prompt.system,
             "messages": [{"role": "user", "content": prompt.content}],
             "tools": known,
@@ -131,7 +134,20 @@ class ClaudeResearcher:
             request["cache_control"] = {"type": "ephemeral"}
         if self.settings.effort:
             request["output_config"] = {"effort": self.settings.effort}
+        if self._abilities is not None and self._abilities.summaries:  # newer models think in silence unless asked
+            request["thinking"] = {"type": "adaptive", "display": "summarized"}
         return prompt, request
+
+    def _longest_answer(self) -> int:
+        most = self._abilities.longest_answer if self._abilities is not None else None
+        return min(self.settings.answer_tokens, most or self.settings.answer_tokens)
+
+    def _longest_prompt(self) -> int:
+        """The budget of the configuration, or what the model's context leaves beside an answer."""
+        whole = self._abilities.longest_prompt if self._abilities is not None else None
+        if whole is None:
+            return self.settings.prompt_tokens
+        return min(self.settings.prompt_tokens, max(whole // 2, whole - self._longest_answer()))
 
     def _estimated(self, prompt: Prompt, request: Mapping[str, Any]) -> int:
         return prompt.tokens + estimate(str(request["tools"]))
@@ -152,7 +168,7 @@ class ClaudeResearcher:
             raise Unavailable(error.message, hint=error.hint) from error
         if found is None:
             raise Unavailable("there is no key for Claude", hint=secrets.HOW)
-        return found
+        return found if self.secret is None else replace(found, headers=self.secret.headers)
 
     def _may_ask(self) -> None:
         cap = used_up(self.settings.caps, lambda since: self.store.spent(since=since), self.now())
@@ -175,38 +191,3 @@ class ClaudeResearcher:
         with self.store.transaction():
             self.store.set(NOTEBOOK, notes[-NOTES:])
             self.store.event("remembered", note=note)
-
-
-def read_facts(reader: Reader, desk: Desk, situation: Situation, asked: Question, z: float) -> Facts:
-    """What the prompt needs beside the situation."""
-    devices = reader.setting("devices", [])
-    device = str(devices[0].get("class", "this device")) if devices else "this device"
-    runs = reader.runs(commit_sha=situation.champion)
-    own = [run.metric for run in runs if run.metric is not None and run.experiment_id is None]
-    kept = next((e for e in situation.history if e.commit_sha == situation.champion), None)
-    edited = [
-        review
-        for reviews in situation.reviews.values()
-        for review in reviews
-        if review.decision is Decision.APPROVE_EDITED
-    ]
-    newest = sorted(edited, key=lambda review: review.id, reverse=True)[:EDITS]
-    crashed = asked.experiment if asked.asked is Asked.REPAIR else None
-    return Facts(
-        noise=reader.setting("noise", {}).get(device, {}),
-        device=device,
-        champion_metric=sum(own) / len(own) if own else kept.metric if kept else None,
-        edits=[(r, reader.patch(r.patch_sha256) or "", reader.patch(r.approved_sha256 or "") or "") for r in newest],
-        notebook=[str(note) for note in reader.setting(NOTEBOOK, [])],
-        z=z,
-        traceback=desk.traceback(crashed.id) if crashed else "",
-        crashed_patch=(reader.patch(crashed.patch_sha256 or "") or "") if crashed else "",
-    )
-
-
-def frozen_files(target: config.Target) -> dict[str, Path]:
-    """Files the model may read and not change: the harness of the built-in target."""
-    if target.source:
-        return {}
-    folder = target_source()
-    return {f"nanochat/{name}": folder / name for name in FROZEN if (folder / name).exists()}

@@ -14,14 +14,17 @@ Goal: a {better} {metric}, measured after training by code you cannot touch.
 The patch is applied to the champion's files and trained once, with the champion's seed. If that is not better it is \
 discarded. If it is better it is trained again on fresh seeds, and kept only when the confirmed difference stands \
 out of the measured noise. Δ is the difference to the champion on the same seeds ({better} is better), with its 95% \
-interval. The score of the first run never counts. Small gains cannot be seen at all: spend experiments on what \
-could be large against the noise, and on what teaches something either way.
+interval; n is the number of fresh seeds behind it. Without n there was only the first run, which can lose an \
+experiment and never win it. Inconclusive: it could not be told from noise, and may still be worth a part in a \
+combination. Suspect or void: a check fired, or it was too good to be believed. Small gains cannot be seen at all: \
+spend experiments on what could be large against the noise, and on what teaches something either way.
 
 # What a good proposal is
 - One idea. A hypothesis that could be wrong. A patch as small as the idea allows.
-- It builds on the record: say which results (kept or not) speak for and against it. Do not repeat what was tried.
+- It builds on the record: say which results (kept or not) speak for and against it. Do not repeat what was tried. \
+Before you build on a result look at it: `experiment` has its patch and the reasons, `curve` where it won or lost time.
 - A vetoed idea is not proposed again, in no other size and in no other words. A human's reasons and edits are \
-guidance.
+guidance. Where an idea only resembles a vetoed one, say in `unlike` what is different.
 - Simplicity counts: at equal score the shorter code wins, and removing something without loss is a result.
 - Say how it should behave at a larger depth. Ideas that need retuning at every scale are worth less.
 - Edits are exact search-and-replace blocks on the champion's files as shown: copy `search` character by character, \

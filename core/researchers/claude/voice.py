@@ -12,8 +12,10 @@ from core.text import clean, one_line
 
 EVERY = 0.25
 """seconds between two updates"""
-SHOWN = 2_000
+SHOWN = 4_000
 """characters of a text that are shown, its newest"""
+STEP = 2_000
+"""characters after which what is shown begins elsewhere: a screen repaints all of it then"""
 READING = {
     "read_file": "reads a file",
     "experiments": "looks through the experiments",
@@ -46,12 +48,20 @@ class Voice:
         self._next = self.clock() + EVERY
         block = incoming.blocks[max(incoming.blocks)]
         doing, text = _doing(block)
-        under = "\n" + "\n".join(clean(line) for line in text[-SHOWN:].split("\n")) if text else ""
+        under = "\n" + "\n".join(clean(line) for line in newest(text).split("\n")) if text else ""
         self.say(f"{doing}{self._tokens(incoming.size // 4 + incoming.usage.prompt)}{under}")
 
     def _tokens(self, more: int) -> str:
         count = self.used.prompt + self.used.output + more
         return f" · {count:,} tokens" if count else ""
+
+
+def newest(text: str) -> str:
+    """The end of a text, from a place that stays while the text grows by `STEP` characters."""
+    if len(text) <= SHOWN:
+        return text
+    start = -(-(len(text) - SHOWN) // STEP) * STEP
+    return f"… {text[start:].split(maxsplit=1)[-1]}" if text[start:].strip() else text[start:]
 
 
 def _doing(block: Block) -> tuple[str, str]:

@@ -34,6 +34,11 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[:head]}\n… ({len(text) - limit:,} characters left out) …\n{text[-tail:]}"
 
 
+def sendable(text: str) -> str:
+    """Text that can be sent back as it came, save for half characters, which no wire carries."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def valid(text: str) -> str:
     """Text that can be stored: half characters and NULs are replaced."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return sendable(text).replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -44,16 +44,17 @@ class Sandbox:
         writable: Sequence[str] = (),
         hidden: Sequence[str] = (),
         device: str = "cpu",
+        compiled: str = "",
     ) -> Child:
         """The child inside: it reads Python and its packages, the system's libraries and `readable`, but not what of
-        these is `hidden`; it writes to `writable`, the first of which holds its caches. Of a child without a command
-        this gives the words to put before one.
+        these is `hidden`; it writes to `writable`, the first of which holds its caches, those of compilers perhaps in
+        `compiled`. Of a child without a command this gives the words to put before one.
         """
         gpu = self.gpus.get(device)
         nodes = places.gpu_nodes(gpu) if gpu else []
         inner = self.tier == Tier.BUBBLEWRAP or not writable
         scratch = "/tmp" if inner else os.path.join(writable[0], ".cache")
-        env = {**child.env, **own_caches(scratch), **only_device(device, gpu)}
+        env = {**child.env, **own_caches(scratch, compiled), **only_device(device, gpu)}
         if self.tier == Tier.NONE:
             return dataclasses.replace(child, env=env)
         shown = places.outermost([*places.python_directories(), *places.library_directories(), *readable])
@@ -69,10 +70,11 @@ class Sandbox:
         return dataclasses.replace(child, argv=[*kept_in, *child.argv], env={"PATH": os.defpath})
 
 
-def own_caches(scratch: str) -> dict[str, str]:
-    """Compilers' caches of this run alone: a shared one is a way to put code into later runs and the evaluator."""
-    names = ("XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
-    caches = {name: os.path.join(scratch, name.split("_")[0].lower()) for name in names}
+def own_caches(scratch: str, compiled: str = "") -> dict[str, str]:
+    """Caches of this run alone: a shared one is a way to put code into later runs and the evaluator."""
+    names = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
+    caches = {name: os.path.join(compiled or scratch, name.split("_")[0].lower()) for name in names}
+    caches["XDG_CACHE_HOME"] = os.path.join(scratch, "xdg")
     # no package from a home directory, none from where a script stands; torch asks for a user's name
     return {**caches, "TMPDIR": scratch, "PYTHONNOUSERSITE": "1", "USER": "trainer", "LOGNAME": "trainer"}
 

@@ -1,0 +1,112 @@
+"""A disk that fills up, a lab that moves, a log that grows: work stops where it must and goes on where it can."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from core import verify
+from core.engine.engine import logging_to
+from core.lab import Lab
+from core.models import Autonomy, RunState, Verdict
+from tests.toy import TRAIN, ScriptedResearcher, engine_at_work, toy_lab, until
+
+BETTER, WORSE = ("LEVEL = 2.0", "LEVEL = 1.97"), ("STEPS = 20", "STEPS = 21")
+
+
+async def test_want_of_room_pauses_the_lab_and_room_lets_it_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = toy_lab(tmp_path)
+    lab.config_file.write_text(lab.config_file.read_text().replace("min_free_gigabytes = 0", "min_free_gigabytes = 2"))
+    disk = SimpleNamespace(free=1.5 * 2**30)
+    monkeypatch.setattr("core.engine.running.shutil.disk_usage", lambda _path: disk)
+    async with engine_at_work(lab, ScriptedResearcher([WORSE]), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: "only 1.5 GB of disk is free (2 are wanted)" in store.paused())
+        assert store.runs() == []
+        disk.free = 2.1 * 2**30  # enough to start, too little to say that it is over
+        seen = engine.bench.store.last_seq()
+        engine.bench.wake.set()
+        await until(lambda: not engine.bench.wake.is_set())
+        assert store.paused()
+        disk.free = 5 * 2**30
+        await until(lambda: sum(store.verdict_counts().values()) == 1)
+        assert store.paused() == ""
+        resumed = [event for event in store.events(after=seen) if event.kind == "resumed"]
+        assert [event.body["actor"] for event in resumed] == ["engine"]
+
+
+async def test_a_pause_of_a_person_does_not_end_because_there_is_room(tmp_path: Path) -> None:
+    from core.requests import Pause
+
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        engine.handle(Pause("lunch"))
+        await until(lambda: not engine.bench.store.live_runs())
+        engine.bench.wake.set()
+        await until(lambda: not engine.bench.wake.is_set())
+        assert engine.bench.store.paused() == "lunch"
+
+
+async def test_a_database_that_cannot_grow_stops_the_engine_only_as_long_as_that_lasts(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, train=TRAIN.replace('"t": step * 0.1', '"t": 2.0 * step / STEPS'))
+    long = ("STEPS = 20", "STEPS = 20_000")
+    async with engine_at_work(lab, ScriptedResearcher([long]), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: len([run for run in store.runs() if run.state == RunState.FINISHED]) == 3)
+        pages = store.db.execute("PRAGMA page_count").fetchone()[0]
+        store.db.execute(f"PRAGMA max_page_count={pages}")
+        await until(lambda: "the disk is full" in engine._trouble)
+        store.db.execute("PRAGMA max_page_count=1073741823")
+        await until(lambda: sum(store.verdict_counts().values()) == 1)
+        assert store.setting("engine")["problem"] == ""
+        assert len(store.series(store.runs(experiment_id=1)[0].id, "loss").step) == 20_000
+    assert verify.problems(lab) == []
+
+
+async def test_a_lab_that_was_copied_opens_there(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([BETTER]), autonomy=Autonomy.FULL) as engine:
+        await until(lambda: engine.bench.store.verdict_counts()[Verdict.KEEP] == 1)
+        before = engine.bench.champion()
+    moved = Lab(tmp_path / "my labs" / "b")
+    shutil.copytree(lab.root, moved.root)
+    shutil.rmtree(lab.root)
+    shutil.rmtree(tmp_path / "source")  # the code lies in the lab's own repository
+    assert verify.problems(moved) == []
+    script = [BETTER, ("LEVEL = 1.97", "LEVEL = 1.94")]
+    async with engine_at_work(moved, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        assert engine.bench.champion() == before
+        runs = len(store.runs())
+        await until(lambda: store.verdict_counts()[Verdict.KEEP] == 2)
+        assert all(run.seed != 0 or run.experiment_id == 2 for run in store.runs()[runs:])  # no baseline again
+    assert verify.problems(moved) == []
+
+
+@pytest.fixture
+def quiet_logging() -> Iterator[None]:
+    """The handlers of the root logger as they were, afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:], root.level = handlers, level
+
+
+def test_the_log_of_the_engine_is_rotated_and_never_more_than_four_files(tmp_path: Path, quiet_logging: None) -> None:
+    path = tmp_path / "engine.log"
+    logging_to(path, echo=False)
+    for number in range(6_000):
+        logging.getLogger("autoresearch.engine").info("%d %s", number, "x" * 1_000)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["engine.log", "engine.log.1", "engine.log.2", "engine.log.3"]
+    assert all(file.stat().st_size <= 1 << 20 for file in files)
+    assert path.read_text().splitlines()[-1].split()[3] == "5999"
