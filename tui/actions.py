@@ -19,6 +19,10 @@ GROUPS = {
     "screen": "Find your way",
     "experiments": "On the Experiments screen",
     "compare": "On the Compare screen",
+    "live": "On the Live screen",
+    "researcher": "On the Researcher screen",
+    "decisions": "On the Decisions screen",
+    "versions": "On the Versions screen",
 }
 KEYMAP: ContextVar[Mapping[str, str]] = ContextVar("KEYMAP")
 """the key map of the app that this code draws for: a sentence that names a key names the user's key"""
@@ -45,6 +49,8 @@ class View:
     problem: str = ""
     """why what is left of the patch cannot run"""
     hunks: int = 0
+    versions: int = 0
+    """of the patch"""
     kept: frozenset[int] = frozenset()
     waiting: int = 0
     """proposals in the review queue"""
@@ -55,6 +61,15 @@ class View:
     paused: bool = False
     curves: bool = False
     """the chart is on the screen"""
+    no_curve: str = ""
+    """why there is no curve to look at"""
+    curve_count: int = 0
+    runs: int = 0
+    """live runs"""
+    log: bool = False
+    """there is a run whose log can be read"""
+    nothing_to_find: str = ""
+    """why there is no text to find words in"""
     older: bool = False
     newer: bool = False
     at: int | None = None
@@ -67,6 +82,12 @@ class View:
     """pairs whose code can be compared"""
     seeds: int = 0
     """seeds they were made on"""
+    reviews: int = 0
+    """reviews so far"""
+    ruled: bool = False
+    """the autonomy dial decided some of them"""
+    sought: bool = False
+    """words are being sought in a pane"""
 
 
 Why = Callable[[View], str]
@@ -151,7 +172,29 @@ def restart(view: View) -> str:
 
 
 def curves(view: View) -> str:
+    if view.no_curve:
+        return view.no_curve
     return "" if view.curves else f"{key_of('pane_curves')} shows the curves first"
+
+
+def several_curves(view: View) -> str:
+    return view.no_curve or ("" if view.curve_count > 1 else "the run logs only one curve")
+
+
+def other_runs(view: View) -> str:
+    return "" if view.runs > 1 else "only one run is live" if view.runs else "nothing is running"
+
+
+def find(view: View) -> str:
+    return view.nothing_to_find
+
+
+def logged(view: View) -> str:
+    return "" if view.log else "no run has started: there is no log yet"
+
+
+def of_experiment(view: View) -> str:
+    return "" if view.at is not None else "this run belongs to no experiment"
 
 
 def older(view: View) -> str:
@@ -182,8 +225,26 @@ def pairs(view: View) -> str:
     return "" if view.pairs > 1 else "there is only one pair"
 
 
+def versions(view: View) -> str:
+    if view.shown is None:
+        return "nothing is shown"
+    return "" if view.versions > 1 else "this patch has only one version"
+
+
 def seeds(view: View) -> str:
     return "" if view.seeds > 1 else "there is no other seed that all of them ran on"
+
+
+def decided(view: View) -> str:
+    return "" if view.reviews else "nothing was decided yet"
+
+
+def ruled(view: View) -> str:
+    return "" if view.ruled else "the autonomy dial has let nothing through yet"
+
+
+def sought(view: View) -> str:
+    return "" if view.sought else f"nothing is being sought ({key_of('find')} finds)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +290,15 @@ ACTIONS = (
     Action("right", "right", "right", "Scroll to the right", "read"),
     Action("older", "h", "older", "The experiment before this one", "read", older),
     Action("newer", "l", "newer", "The experiment after this one", "read", newer),
-    Action("find", "slash", "find", "Find words in the pane; n and p go on, Esc ends it", "read"),
+    Action("versions", "V", "versions", "What changed from one version of this patch to the next", "read", versions),
+    Action("find", "slash", "find", "Find words in the pane; n and p go on, Esc ends it", "read", find),
     Action("curve", "c", "next curve", "Another curve: loss, learning rate, gradient norm, …", "read"),
     Action("log_scale", "L", "log scale", "Logarithmic or plain height of the curve", "read", curves),
     Action("smoother", "right_square_bracket", "smoother", "A smoother curve", "read", curves),
     Action("rougher", "left_square_bracket", "rougher", "A rougher curve", "read", curves),
-    Action("axis", "x", "axis", "The curve over training time, steps, or the share of the budget", "read", curves),
+    Action("axis", "x", "axis", "The curve over time, steps, or the share of the budget", "read", curves),
     Action("autonomy", "A", "autonomy", "The dial: which patches wait for you", "lab", steer),
-    Action("pause", "P", "pause", "Start no further run, or start runs again; the current one goes on", "lab", steer),
+    Action("pause", "P", "pause", "Start no run after the current one, or start them again", "lab", steer),
     Action("stop_run", "K", "stop run", "End the run that is under way; asks first", "lab", stop_run),
     Action("message", "m", "message", "Tell the researcher something; its next proposal answers", "lab", steer),
     Action("idea", "i", "idea", "Give the researcher an idea to turn into a patch", "lab", steer),
@@ -248,11 +310,14 @@ ACTIONS = (
     Action("pane_list", "0", "list", "The queue and every experiment so far", "screen"),
     Action("experiments", "5", "experiments", "All experiments: table, progress, lineage, search", "screen"),
     Action("compare", "6", "compare", "What is shown beside its champion: curves, numbers, code", "screen", comparable),
+    Action("live", "7", "live", "What runs now: curves, devices, phases, log", "screen"),
+    Action("researcher", "8", "researcher", "The researcher: what it does, notebook, messages, cost", "screen"),
+    Action("decisions", "9", "decisions", "Every review: by whom, why, how fast, and what came of it", "screen"),
     Action("next_pane", "tab", "next pane", "Next pane", "screen"),
     Action("previous_pane", "shift+tab", "previous pane", "Previous pane", "screen"),
     Action("zoom", "z", "zoom", "The pane alone, as large as the screen; again to go back", "screen"),
-    Action("open", "enter", "open", "In the list: show the experiment under the cursor. Never decides", "screen"),
-    Action("back", "escape", "back", "End the search, the zoom, the list; back to the queue. Never decides", "screen"),
+    Action("open", "enter", "open", "In a list: show the experiment there. Never decides", "screen"),
+    Action("back", "escape", "back", "End the search, the zoom, the list; back. Never decides", "screen"),
     Action("palette", "colon", "commands", "Every command by name", "screen"),
     Action("help", "question_mark", "help", "This page", "screen"),
     Action("tour", "", "tour", "The five steps of the first opening, once more", "screen"),
@@ -261,7 +326,7 @@ ACTIONS = (
 EXPERIMENTS = (
     Action("mark", "space", "mark", "Mark the experiment under the cursor to be compared, or unmark it; up to six",
            "experiments", on_a_row),
-    Action("compare_marked", "c", "compare", "Compare the marked ones; with fewer than two, this one with its champion",
+    Action("compare_marked", "c", "compare", "Compare the marked ones, or this one with its champion",
            "experiments", comparable),
     Action("unmark", "M", "unmark all", "Take all marks away", "experiments", unmark),
     Action("sort", "s", "sort", "Sort by the next column", "experiments"),
@@ -278,6 +343,33 @@ COMPARE = (
     Action("next_seed", "s", "seed", "The runs on another seed", "compare", seeds),
     Action("next_pair", "d", "next pair", "The code of another pair", "compare", pairs),
 )
+LIVE = (
+    Action("large_next", "c", "large curve", "The next curve becomes the large one", "live", several_curves),
+    Action("large_previous", "C", "curve before", "The curve before it becomes the large one", "live", several_curves),
+    Action("whole_curve", "w", "whole height", "The start of the curves decides their height too, or no longer",
+           "live", curves),
+    Action("plain_curves", "0", "plain", "The curves as at first: plain, not smoothed, over time",
+           "live", curves),
+    Action("run_next", "l", "next run", "The next of the runs that are live", "live", other_runs),
+    Action("run_previous", "h", "run before", "The one before it", "live", other_runs),
+    Action("follow", "f", "follow", "Follow the end of the log, or stay where it is", "live", logged),
+    Action("run_experiment", "enter", "experiment", "The run's experiment on the Review screen. Never decides",
+           "live", of_experiment),
+)  # fmt: skip
+RESEARCHER = (
+    Action("next_match", "n", "next match", "After /: the next place with the words", "read", sought),
+    Action("previous_match", "p", "previous match", "After /: the place before", "read", sought),
+)
+DECISIONS = (
+    Action("filter_decision", "f", "filter", "Only one decision: approved, edited, sent back, …", "decisions", decided),
+    Action("filter_person", "b", "by person", "Only what one person decided", "decisions", decided),
+    Action("filter_rule", "t", "let through", "Only what the dial let through, then by which rule",
+           "decisions", ruled),
+)  # fmt: skip
+VERSIONS = (
+    Action("version_before", "h", "step before", "What an earlier step changed in the patch", "versions", pairs),
+    Action("version_after", "l", "next step", "What the next step changed in it", "versions", pairs),
+)
 MOVING = ("down", "up", "top", "bottom", "half_down", "half_up", "page_down", "page_up")
 PLACES = (
     "pane_diff",
@@ -286,13 +378,16 @@ PLACES = (
     "pane_log",
     "experiments",
     "compare",
+    "live",
+    "researcher",
+    "decisions",
     "back",
     "palette",
     "help",
     "detach",
 )
 PANES = ("next_pane", "previous_pane", "zoom")
-EVERY = (*ACTIONS, *EXPERIMENTS, *COMPARE)
+EVERY = (*ACTIONS, *EXPERIMENTS, *COMPARE, *LIVE, *RESEARCHER, *DECISIONS, *VERSIONS)
 BY_ID = {action.id: action for action in EVERY}
 ON_EXPERIMENTS = (
     *EXPERIMENTS, *(BY_ID[name] for name in (*MOVING, "open", "find", "pane_list", *PANES, *PLACES)),
@@ -302,6 +397,19 @@ ON_COMPARE = (
     *(BY_ID[name] for name in ("curve", "axis", "log_scale", "smoother", "rougher", "next_hunk", "previous_hunk")),
     *(BY_ID[name] for name in (*MOVING, *PANES, *PLACES)),
 )
+ON_LIVE = (
+    *LIVE,
+    *(BY_ID[name] for name in ("log_scale", "smoother", "rougher", "axis", "find", "next_match", "previous_match")),
+    *(BY_ID[name] for name in ("left", "right", *MOVING, "stop_run", "pause", "restart_engine", *PANES, *PLACES)),
+)
+ON_RESEARCHER = (
+    *(BY_ID[name] for name in ("message", "idea", "restart_engine")),
+    *RESEARCHER, *(BY_ID[name] for name in ("find", *MOVING, *PANES, *PLACES)),
+)  # fmt: skip
+ON_DECISIONS = (*DECISIONS, *(BY_ID[name] for name in (*MOVING, "open", "find", *PANES, *PLACES)))
+ON_VERSIONS = (
+    *VERSIONS, *(BY_ID[name] for name in ("next_hunk", "previous_hunk", "left", "right", *MOVING, *PLACES)),
+)  # fmt: skip
 """what can be done on a screen; the Review screen has ACTIONS"""
 
 KEY_NAMES = {
@@ -341,13 +449,13 @@ def key_of(action_id: str, keymap: Mapping[str, str] | None = None) -> str:
 
 def markdown(actions: Iterable[Action] = EVERY) -> str:
     """README's table of keys."""
-    lines = ["| key | what it does |", "|---|---|"]
-    actions = tuple(actions)
+    lines, actions = ["| key | what it does |", "|---|---|"], tuple(actions)
     for group, title in GROUPS.items():
-        lines.append(f"| | **{title}** |")
-        for action in actions:
-            if action.group == group:
-                lines.append(f"| {' '.join(f'`{key}`' for key in keys_of(action, {})) or '`:`'} | {action.help} |")
+        rows = [action for action in actions if action.group == group]
+        lines += [f"| | **{title}** |"] if rows else []
+        lines += [
+            f"| {' '.join(f'`{key}`' for key in keys_of(action, {})) or '`:`'} | {action.help} |" for action in rows
+        ]
     return "\n".join(lines)
 
 

@@ -30,12 +30,15 @@ from tui.client import Client, LabChanged, LabPaths
 from tui.cropped import CroppedUpdates
 from tui.detail import LabSources, Sources
 from tui.legible import legible
+from tui.link import PatientLink
 from tui.look import Look
+from tui.personal import Drafts, who
 from tui.render.ascii import Ascii
 from tui.screens.places import Go, Places
 from tui.screens.review import Review
 from tui.screens.steering import detach
 from tui.snapshot import Snapshot
+from tui.styles import SteadyStyles
 from tui.tour import Memory
 
 HANG_UP = (signal.SIGHUP, signal.SIGTERM)
@@ -57,7 +60,7 @@ class Neutralise(LineFilter):
         ]
 
 
-class AutoresearchApp(CroppedUpdates, App[str]):
+class AutoresearchApp(CroppedUpdates, PatientLink, SteadyStyles, App[str]):
     """Opens the Review screen on one lab."""
 
     CSS_PATH = "app.tcss"
@@ -67,6 +70,7 @@ class AutoresearchApp(CroppedUpdates, App[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", show=False, priority=True),
         Binding("ctrl+c", "how_to_leave", show=False, system=True),
+        Binding("ctrl+z", "suspend_process", show=False),
     ]
 
     def __init__(
@@ -80,6 +84,8 @@ class AutoresearchApp(CroppedUpdates, App[str]):
         sources: Sources | None = None,
         look: Look | None = None,
         tour: Memory | None = None,
+        drafts: Drafts | None = None,
+        actor: str = "human",
         today: Callable[[], datetime] = datetime.now,
     ) -> None:
         look = look or Look()
@@ -96,7 +102,7 @@ class AutoresearchApp(CroppedUpdates, App[str]):
         self.animation_level = "none"
         self._last = Snapshot()
         """what the last alerts were told from"""
-        self.client = Client(lab, self.post_message, now=now)
+        self.client = Client(lab, self.post_message, now=now, actor=actor)
         sources = sources or LabSources(lab.repo, lab.root / "autoresearch.toml", lab=lab.name)
         self.review = Review(
             self.client,
@@ -106,6 +112,7 @@ class AutoresearchApp(CroppedUpdates, App[str]):
             read_only="this screen was opened to look only" if read_only else "",
             look=look,
             tour=tour,
+            drafts=drafts,
         )
         self.places = Places(self, self.review, sources)
         if look.keymap:
@@ -125,6 +132,7 @@ class AutoresearchApp(CroppedUpdates, App[str]):
             for number in HANG_UP:
                 loop.add_signal_handler(number, self._hang_up)
             self.set_interval(TERMINAL_SECONDS, self._mind_the_terminal)
+            self.app_resume_signal.subscribe(self, self.paint_again)
         self.run_worker(self.client.run(), group="client", exit_on_error=True)
         if not self.caller.calls.off:
             self.set_interval(1.0, self.call_if_due)
@@ -172,6 +180,9 @@ class AutoresearchApp(CroppedUpdates, App[str]):
         if sys.__stdin__ is not None and not os.isatty(sys.__stdin__.fileno()):
             self._hang_up()
 
+    def link_is_gone(self) -> None:
+        self._hang_up()
+
     def _hang_up(self) -> None:
         """The terminal is gone: nothing is to be saved, but the process must not stay behind."""
         timer = threading.Timer(LAST_SECONDS, os._exit, (128 + signal.SIGHUP,))
@@ -193,14 +204,14 @@ def guarded_stderr(log: Path) -> Iterator[None]:
         os.dup2(sink, 2)
         os.close(sink)
         before = sys.__stderr__
-        with os.fdopen(os.dup(screen), "w", encoding="utf-8", errors="replace") as terminal:
-            sys.__stderr__ = terminal  # type: ignore[misc]
-            try:
-                yield
-            finally:
-                with suppress(OSError, ValueError):
-                    terminal.flush()
-                sys.__stderr__ = before  # type: ignore[misc]
+        terminal = os.fdopen(os.dup(screen), "w", encoding="utf-8", errors="replace")
+        sys.__stderr__ = terminal  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            sys.__stderr__ = before  # type: ignore[misc]
+            with suppress(OSError, ValueError):  # the terminal may be gone, and with it what was still to be drawn
+                terminal.close()
     finally:
         os.dup2(screen, 2)
         os.close(screen)
@@ -219,7 +230,11 @@ def open_screen(
     Raises:
         LabError: the screen failed. The engine and the record are not touched by that.
     """
-    app = AutoresearchApp(lab, start_engine=start_engine, read_only=read_only, look=look, tour=tour)
+    drafts = Drafts.of_lab(lab.root)
+    drafts.sweep()
+    app = AutoresearchApp(
+        lab, start_engine=start_engine, read_only=read_only, look=look, tour=tour, drafts=drafts, actor=who()
+    )
     log = lab.root / "tui.log"
     with guarded_stderr(log):
         farewell = app.run()

@@ -6,6 +6,7 @@ Exit codes: 0 done · 1 not as wanted (verify found something, a run ended early
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -49,7 +50,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return int(end.exit_code)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)  # it repeats arguments as they are
+        click.echo(clean(said.getvalue()), err=True, nl=False)
         return EXIT_WRONG
     except click.Abort:
         return 130

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from textual.message import Message
 
 from core.errors import LabError, StoreError
-from core.models import Event, Run, RunState, Series
+from core.models import Event, Purpose, Run, RunState, Series
 from core.requests import NoEngine, Ping, Request, ask
 from core.store.reader import Gauge, Reader, Summary
 from tui.snapshot import EngineNote, LabNote, PreparationNote, ResearcherNote, SandboxNote, Snapshot, note
@@ -27,7 +27,7 @@ LIVE_SECONDS = 0.5
 """between two looks at progress and telemetry"""
 PING_SECONDS = 3.0
 GAUGE_SECONDS = 240.0
-MAX_GAUGES = 600
+MAX_GAUGES = 2_400
 """samples of telemetry that are kept for the small history"""
 START_SECONDS = 20.0
 """how long a started engine may take until it answers"""
@@ -66,11 +66,18 @@ class Client:
     """Holds the last snapshot and posts each new one."""
 
     def __init__(
-        self, lab: LabPaths, post: Callable[[Message], object], *, now: Callable[[], float] = time.time
+        self,
+        lab: LabPaths,
+        post: Callable[[Message], object],
+        *,
+        now: Callable[[], float] = time.time,
+        actor: str = "human",
     ) -> None:
         self.lab = lab
         self.snapshot = Snapshot()
         self.now = now
+        self.actor = actor
+        """whose decisions these are"""
         self._post = post
         self._reader: Reader | None = None
         self._data_version = -1
@@ -261,7 +268,11 @@ class Client:
                 self._champion_runs[champion.commit_sha] = self._reader.runs(commit_sha=champion.commit_sha)
         except StoreError:
             return None
-        finished = [run for run in self._champion_runs[champion.commit_sha] if run.state is RunState.FINISHED]
+        finished = [
+            run
+            for run in self._champion_runs[champion.commit_sha]
+            if run.state is RunState.FINISHED and run.purpose is not Purpose.AUDIT
+        ]
         return next((run for run in finished if run.seed == seed), finished[0] if finished else None)
 
     # ---- the engine --------------------------------------------------------------------------------------------
@@ -273,6 +284,8 @@ class Client:
             NoEngine: nobody listens. Nothing was recorded.
             Refused: the engine refused, with its reason.
         """
+        if not isinstance(request, Ping):
+            request = replace(request, actor=self.actor)
         try:
             answer = await ask(self.lab.socket, request)
         except NoEngine:
@@ -334,15 +347,18 @@ def _devices(setting: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _champion_metric(reader: Reader, last: Snapshot) -> float | None:
-    """What the champion scores: the mean of its runs that count."""
+    """What the champion scores: the mean of its runs that count, in the newest device class it has."""
     champion = reader.champion()
     if champion is None:
         return None
-    if champion.experiment_id is not None:
+    runs = [run for run in reader.runs(commit_sha=champion.commit_sha) if run.purpose is not Purpose.AUDIT]
+    runs = [run for run in runs if run.metric is not None]
+    runs = [run for run in runs if run.device_class == runs[-1].device_class]
+    if champion.experiment_id is not None and (not runs or any(run.experiment_id is not None for run in runs)):
         experiment = reader.summary(champion.experiment_id)
         if experiment is not None and experiment.metric is not None:
             return experiment.metric
     if last.champion == champion and last.champion_metric is not None and not last.live:
         return last.champion_metric
-    metrics = [run.metric for run in reader.runs(commit_sha=champion.commit_sha) if run.metric is not None]
+    metrics = [run.metric for run in runs if run.metric is not None]
     return sum(metrics) / len(metrics) if metrics else None

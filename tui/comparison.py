@@ -15,6 +15,7 @@ from core.models import Experiment, Purpose, Run, RunState
 from core.store.reader import Reader
 from core.text import bytes_text, duration, number, one_line
 from tui.detail import Sources
+from tui.snapshot import PURPOSES
 
 LETTERS = "ABCDEF"
 DRAWN = (RunState.FINISHED, RunState.RUNNING, RunState.STARTING, RunState.DIVERGED, RunState.CRASHED, RunState.TIMEOUT)
@@ -88,7 +89,11 @@ def compare(reader: Reader, numbers: Sequence[int], sources: Sources) -> Compari
 
 
 def _runs_of(reader: Reader, experiment: Experiment) -> tuple[Run, ...]:
-    runs = [run for run in reader.runs(experiment_id=experiment.id) if run.state in DRAWN]
+    runs = [
+        run
+        for run in reader.runs(experiment_id=experiment.id)
+        if run.state in DRAWN and run.purpose is not Purpose.AUDIT
+    ]
     return tuple(run for run in runs if run.commit_sha == experiment.commit_sha) or tuple(runs)
 
 
@@ -181,7 +186,7 @@ def _per_second(run: Run) -> float | None:
 
 MEASURES: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("seed", lambda run: str(run.seed)),
-    ("run", lambda run: f"{run.id} {run.purpose}"),
+    ("run", lambda run: f"{run.id} {PURPOSES[run.purpose]}"),
     ("ended", lambda run: str(run.state)),
     ("steps", lambda run: _count(_deep(run, "train", "steps"))),
     ("tokens", lambda run: _count(tokens_of(run))),

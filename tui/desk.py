@@ -9,6 +9,7 @@ from core.models import State
 from core.requests import Approve, Defer, Revise, Undo, Veto
 from tui.actions import UNDOABLE
 from tui.detail import Detail
+from tui.personal import Drafts
 from tui.snapshot import Snapshot
 
 GRACE_SECONDS = 0.5
@@ -27,12 +28,14 @@ class Desk:
     """when it came up by itself"""
     decided: list[int] = field(default_factory=list)
     """experiments decided here, oldest first"""
-    drafts: dict[tuple[str, int | None], str] = field(default_factory=dict)
-    """words begun and not sent"""
-    edits: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
-    """files begun to edit, by experiment and patch"""
-    _since: float = 0.0
+    drafts: Drafts = field(default_factory=Drafts)
+    """words and edits begun and not sent"""
+    _since: float | None = field(init=False)
+    """up to when the seconds on the screen are counted; None: somebody is on another screen"""
     _read: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._since = self.clock()
 
     # ---- what is shown -----------------------------------------------------------------------------------------
 
@@ -76,15 +79,31 @@ class Desk:
         self.pinned = False
 
     def _put(self, experiment_id: int | None) -> None:
-        now = self.clock()
+        self._count()
+        self.shown = experiment_id
+
+    def _count(self) -> None:
+        """Put the seconds since the last count to what is shown."""
+        if self._since is None:
+            return
+        before, self._since = self._since, self.clock()
         if self.shown is not None:
-            self._read[self.shown] = self._read.get(self.shown, 0.0) + now - self._since
-        self.shown, self._since = experiment_id, now
+            self._read[self.shown] = self._read.get(self.shown, 0.0) + self._since - before
+
+    def look_away(self) -> None:
+        """Somebody goes to another screen: nothing here is being read until `look_back`."""
+        self._count()
+        self._since = None
+
+    def look_back(self) -> None:
+        """Somebody is here again. What lies here may have come up out of sight: keys that decide are inert a moment."""
+        self._since = self.arrived = self.clock()
 
     @property
     def seconds(self) -> float:
         """How long what is shown has been on the screen, all visits together."""
-        return self._read.get(self.shown or 0, 0.0) + self.clock() - self._since
+        self._count()
+        return self._read.get(self.shown or 0, 0.0)
 
     @property
     def in_grace(self) -> bool:

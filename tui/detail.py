@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # imported inside the functions: together a third of what the
     from core.patches import Patch
 
 FAILED = (RunState.CRASHED, RunState.DIVERGED, RunState.TIMEOUT, RunState.VOID)
+USUAL = ("train.py",)
+"""the files a patch may touch where the configuration names none"""
 LOG_TAIL = 16 * 1024
 """bytes at the end of a log in which a traceback is looked for"""
 
@@ -184,12 +187,18 @@ class LabSources:
     def __init__(self, repo: Path, config: Path, *, lab: str) -> None:
         self._repo, self._config, self._lab = repo, config, lab
         self._cache: dict[tuple[str, str], str | None] = {}
+        self._editable: tuple[int, tuple[str, ...]] | None = None
+        """when the configuration was written, and what it said"""
 
     @property
     def editable(self) -> tuple[str, ...]:
-        from core.config import load as load_config
-
-        return tuple(load_config(self._config).target.editable)
+        try:
+            written = self._config.stat().st_mtime_ns
+        except OSError:
+            written = 0
+        if self._editable is None or self._editable[0] != written:
+            self._editable = (written, _editable(self._config))
+        return self._editable[1]
 
     def files(self, commit: str, paths: Collection[str]) -> dict[str, str]:
         from core.workspace import Workspace
@@ -212,3 +221,21 @@ class LabSources:
             if text is not None:
                 found[path] = text
         return found
+
+
+def _editable(config: Path) -> tuple[str, ...]:
+    """What the configuration says. The checker behind `core.config` takes longer than the first patch may: it is asked
+    only where there is something to check.
+
+    Raises:
+        ConfigError: it is missing, is not TOML, or has a mistake.
+    """
+    try:
+        target = tomllib.loads(config.read_text(encoding="utf-8")).get("target", {})
+    except (OSError, ValueError):
+        target = None
+    if isinstance(target, dict) and "editable" not in target:
+        return USUAL
+    from core.config import load as load_config
+
+    return tuple(load_config(config).target.editable)

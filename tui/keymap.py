@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from core.errors import ConfigError
-from tui.actions import ACTIONS, BY_ID, COMPARE, EXPERIMENTS, KEY_NAMES, MOVING, PLACES, Action
+from tui.actions import ACTIONS, BY_ID, COMPARE, EXPERIMENTS, KEY_NAMES, MOVING, ON_LIVE, PLACES, Action
 
 NAMED = {
     "up", "down", "left", "right", "home", "end", "pageup", "pagedown", "insert", "delete", "backspace",
@@ -45,7 +45,7 @@ def checked(keymap: Mapping[str, str], file: Path) -> dict[str, str]:
         found[action_id] = ",".join(names)
     if not wrong:
         everywhere = tuple(action for action in ACTIONS if action.id in (*MOVING, *PLACES))
-        screens = (ACTIONS, (*everywhere, *EXPERIMENTS), (*everywhere, *COMPARE))
+        screens = (ACTIONS, (*everywhere, *EXPERIMENTS), (*everywhere, *COMPARE), ON_LIVE)
         said = dict.fromkeys(words for actions in screens for words in clashes(found, actions))
         wrong += [f"screen.keymap: {words}" for words in said]
     if wrong:

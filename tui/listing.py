@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 
 from core.models import State, Verdict
@@ -126,16 +127,13 @@ def listed(
         same = {wishes.outcome} | ({Outcome.DOUBTFUL} if wishes.outcome is Outcome.KEPT else set())
         rows = [row for row in rows if outcome(row, doubtful) in same]
     if wishes.column is Column.NUMBER:
-        return sorted(rows, key=lambda row: row.id, reverse=not wishes.reverse)
+        newest = list(rows)
+        return newest[::-1] if wishes.reverse else newest
     worth = _worth(wishes.column, doubtful, sizes or {}, -1.0 if direction == "max" else 1.0)
-    known, unknown = [], []
-    for row in rows:
-        value = worth(row)
-        if value is None:
-            unknown.append(row)
-        else:
-            known.append((value, row))
-    known.sort(key=lambda pair: pair[0], reverse=wishes.reverse)
+    pairs = [(worth(row), row) for row in rows]
+    known = [pair for pair in pairs if pair[0] is not None]
+    unknown = [row for value, row in pairs if value is None] if len(known) < len(pairs) else []
+    known.sort(key=itemgetter(0), reverse=wishes.reverse)
     return [row for _, row in known] + unknown  # what is not known is last, whichever way round
 
 

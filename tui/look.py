@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -30,19 +31,35 @@ class Look:
     tour: bool = True
 
 
+def opened(file: Path, environment: Mapping[str, str] = os.environ) -> Look:
+    """How the screen of a lab looks. A section with more than a theme and a switch is checked with the whole file,
+    and the engine checks the whole file; a plain one is read here, for the checker takes a third of a start.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or has a mistake.
+    """
+    try:
+        section = tomllib.loads(file.read_text(encoding="utf-8")).get("screen", {})
+    except (OSError, ValueError):
+        section = None
+    kinds = {"theme": str, "tour": bool, "keymap": dict, "notify": dict}
+    plain = isinstance(section, dict) and all(type(value) is kinds.get(key) for key, value in section.items())
+    if section is None or not plain or section.get("keymap") or section.get("notify"):
+        from core.config import load
+
+        return look(load(file).screen, file, environment)
+    theme = _theme(section.get("theme", ""), file, environment)
+    return Look(theme=theme, slow="SSH_CONNECTION" in environment, tour=section.get("tour", True))
+
+
 def look(screen: Screen, file: Path, environment: Mapping[str, str] = os.environ) -> Look:
     """The configuration as the app takes it. TEXTUAL_THEME goes before the file: it belongs to this one terminal.
 
     Raises:
         ConfigError: an unknown theme, action or key.
     """
-    source, theme = "TEXTUAL_THEME", environment.get("TEXTUAL_THEME", "")
-    if not theme:
-        source, theme = f"{file}: screen.theme", screen.theme
-    if theme:
-        _check_theme(source, theme)
     return Look(
-        theme=theme,
+        theme=_theme(screen.theme, file, environment),
         symbols=screen.symbols,
         slow="SSH_CONNECTION" in environment if screen.slow == "auto" else bool(screen.slow),
         keymap=checked(screen.keymap, file),
@@ -56,7 +73,12 @@ def look(screen: Screen, file: Path, environment: Mapping[str, str] = os.environ
     )
 
 
-def _check_theme(source: str, theme: str) -> None:
+def _theme(wanted: str, file: Path, environment: Mapping[str, str]) -> str:
+    source, theme = "TEXTUAL_THEME", environment.get("TEXTUAL_THEME", "")
+    if not theme:
+        source, theme = f"{file}: screen.theme", wanted
+    if not theme:
+        return ""
     from textual.theme import BUILTIN_THEMES
 
     names = sorted(BUILTIN_THEMES)
@@ -64,3 +86,4 @@ def _check_theme(source: str, theme: str) -> None:
         near = get_close_matches(theme, names, n=1)
         words = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
         raise ConfigError(f"{source} = {theme!r}: there is no such theme; {words}", hint="nothing was changed")
+    return theme

@@ -7,10 +7,21 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
-from core.models import Autonomy, Run, State
+from core.models import Autonomy, Purpose, Run, State
 from core.store.reader import Champion, Gauge, Summary
 
 T = TypeVar("T")
+AT_WORK = ("training", "saving", "evaluating")
+"""phases in which a run has its device to itself; in the others the next one may stand ready beside it"""
+PURPOSES = {
+    Purpose.BASELINE: "baseline",
+    Purpose.NULL: "noise run",
+    Purpose.CANDIDATE: "candidate",
+    Purpose.RETEST: "confirmation",
+    Purpose.LADDER: "larger scale",
+    Purpose.AUDIT: "audit",
+}
+"""what a run is for, in the words of every screen"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,31 @@ class ResearcherNote:
     since: float = 0.0
     detail: str = ""
     key_missing: bool = False
+    until: float = 0.0
+    """Unix time at which it goes on by itself; 0: nothing is waited for"""
+    instead: str = ""
+    """who stands in for it meanwhile, and why"""
+
+    @property
+    def line(self) -> str:
+        """What it does, or what is wrong, and the tokens this question has taken so far."""
+        return self.detail.partition("\n")[0]
+
+    @property
+    def doing(self) -> str:
+        """The same without the tokens, which grow with every word."""
+        return self.line.removesuffix(f" · {self.tokens}") if self.tokens else self.line
+
+    @property
+    def tokens(self) -> str:
+        """`14,210 tokens`; empty where it does not say."""
+        count = self.line.rpartition(" · ")[2]
+        return count if count.endswith(" tokens") else ""
+
+    @property
+    def words(self) -> str:
+        """What stands under that: the text it is writing, as far as it has come; or what to do."""
+        return self.detail.partition("\n")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +168,9 @@ class Snapshot:
 
     @property
     def run(self) -> Run | None:
-        """The live run the screen follows: the newest."""
-        return self.live[-1] if self.live else None
+        """The live run the screen follows: the newest that is at work, else the newest that is about to be."""
+        at_work = [run for run in self.live if run.phase in AT_WORK]
+        return (at_work or self.live)[-1] if self.live else None
 
 
 def note(kind: type[T], value: Any) -> T:

@@ -8,19 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
 from core.errors import LabError
-from core.models import Experiment, Verdict
+from core.models import Experiment
 from core.store.reader import Reader
-
-if TYPE_CHECKING:  # imported inside the function: with the configuration they take longer than the first paint may
-    from core.reporting.claims import Measurements
-    from core.verdict import Noise
-
-PAIRS = 3
-"""degrees of freedom from which the noise of same-seed differences counts"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,53 +56,31 @@ def survey(reader: Reader, config: Path) -> Survey:
     Raises:
         StoreError: the record cannot be read.
     """
+    # imported here: with the configuration they take longer than the first paint may
     from core.reporting.claims import Measurements
     from core.verdict import interval
 
     measurements = Measurements(reader.measured_runs())
     champions, confirmed = reader.champions(), reader.confirmed()
     kind = measurements.main_class(champions)
-    noise = _noise(measurements.noise(champions, confirmed, kind), reader.setting("noise", {}), kind)
+    published = reader.setting("noise", {})
+    noise = measurements.noise(champions, confirmed, kind, published.get(kind) if isinstance(published, dict) else None)
     known, z = {e.id: e for e in confirmed}, _z(config)
     steps = []
     for champion in champions:
-        kept, own = known.get(champion.experiment_id or 0), measurements.own(champion.commit_sha, kind)
-        by_hand = kept is not None and kept.overridden_by is not None
+        kept = known.get(champion.experiment_id or 0)
         steps.append(
             Step(
                 kept,
-                fmean(own.values()) if own else kept.metric if kept else None,
-                len(own),
+                measurements.level(champion, kept, kind),
+                len(measurements.own(champion.commit_sha, kind)),
                 champion.at,
-                by_hand,
-                kept is not None and not by_hand and _doubtful(kept, measurements, noise, kind, z),
+                kept is not None and kept.overridden_by is not None,
+                kept is not None and measurements.now_noise(kept, noise, kind, z) is True,
             )
         )
     band = interval(0.0, noise.sigma, noise.df)[1] if noise.df and noise.sigma > 0 else 0.0
     return Survey(tuple(steps), noise.sigma if noise.df else 0.0, band, reader.experiment_sizes())
-
-
-def _doubtful(kept: Experiment, measurements: Measurements, noise: Noise, kind: str, z: float) -> bool:
-    """Whether today's noise would not keep it; False where nothing can be said."""
-    from core.verdict import within_noise
-
-    if not noise.df or kept.delta is None or kept.verdict is not Verdict.KEEP:
-        return False
-    n = kept.confirmations or 0
-    of_parent = len(measurements.own(kept.parent_commit, kind, before=kept.judged_at))
-    quieter = noise.paired_df >= PAIRS and noise.paired_sigma is not None and noise.paired_sigma < noise.sigma
-    paired = quieter and n > 0 and len(measurements.pairs(kept, kind)) == n
-    return within_noise(kept.delta, noise, n or 1, of_parent or 1, paired=paired, z=z)
-
-
-def _noise(measured: Noise, published: Any, kind: str) -> Noise:
-    """What the runs say; what the engine last wrote down where they say nothing."""
-    from core.verdict import Noise
-
-    entry = published.get(kind) if isinstance(published, dict) else None
-    if measured.df or not isinstance(entry, dict) or not isinstance(entry.get("df"), int):
-        return measured
-    return Noise(float(entry.get("sigma") or 0.0), entry["df"])
 
 
 def _z(config: Path) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from tui.actions import key_of
+from tui.personal import state_folder
 
 STEPS = (
     "A researcher proposes one patch at a time to the training script. It comes up here; "
@@ -32,9 +32,7 @@ class Memory:
     """Whether the tour was ever shown on this machine: a file under XDG_STATE_HOME."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        home = environment.get("XDG_STATE_HOME", "")
-        base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state"
-        self.file = base / "autoresearch-tui" / "tour"
+        self.file = state_folder(environment) / "tour"
 
     def first_time(self) -> bool:
         """True once, ever; False too where that cannot be remembered, for a tour each time would be in the way."""

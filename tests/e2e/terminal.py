@@ -53,6 +53,15 @@ class Terminal:
             self.bytes += data
             self.stream.feed(data)
 
+    def take(self, count: int) -> None:
+        """No more than so many bytes, if they are there: what a slow link lets through."""
+        try:
+            data = self.child.read_nonblocking(count, timeout=0)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            return
+        self.bytes += data
+        self.stream.feed(data)
+
     def text(self) -> str:
         """What a person sees."""
         return "\n".join(line.rstrip() for line in self.screen.display)
@@ -62,6 +71,34 @@ class Terminal:
         for key in keys:
             self.child.send(KEYS.get(key, key))
             self.read(0.05)
+
+    def paste(self, text: str) -> None:
+        """What a terminal with bracketed paste sends."""
+        self.child.send(f"\x1b[200~{text}\x1b[201~")
+        self.read(0.05)
+
+    def click(self, words: str) -> None:
+        """The left button, on the first place where these words stand."""
+        x, y = self.place(words)
+        self.child.send(f"\x1b[<0;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}m")
+        self.read(0.05)
+
+    def wheel(self, x: int, y: int, *, down: bool = True) -> None:
+        """A notch of the wheel over a cell."""
+        self.child.send(f"\x1b[<{65 if down else 64};{x + 1};{y + 1}M")
+        self.read(0.05)
+
+    def place(self, words: str) -> tuple[int, int]:
+        """Column and row of the first place where these words stand."""
+        for y, line in enumerate(self.screen.display):
+            if (x := line.find(words)) >= 0:
+                return x, y
+        raise AssertionError(f"not on the screen: {words}\n{self.text()}")
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Another window, as dragging its corner does."""
+        self.screen.resize(rows, columns)
+        self.child.setwinsize(rows, columns)
 
     def look(self) -> None:
         """A person reads for a moment: longer than the grace in which a new proposal takes no key."""

@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Self
 
 import pyte
 
@@ -55,7 +56,7 @@ class Pty:
         )
         os.close(slave)
 
-    def __enter__(self) -> Pty:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -40,6 +40,7 @@ from tests.sample_lab import SampleLab, build
 from tests.sample_target import TRAIN
 from tui.app import AutoresearchApp
 from tui.look import Look
+from tui.personal import Drafts
 from tui.screens.review import Review
 from tui.tour import Memory
 
@@ -206,14 +207,17 @@ async def cockpit(
     read_only: bool = False,
     look: Look | None = None,
     tour: Memory | None = None,
+    drafts: Drafts | None = None,
+    now: Callable[[], float] | None = None,
     today: Callable[[], datetime] = datetime.now,
 ) -> AsyncIterator[Human]:
-    """The app, ready for keys; the calendar stands still."""
-    now = time.time()
+    """The app, ready for keys; the calendar stands still, unless a test brings its own."""
+    moment = time.time()
+    now = now or (lambda: moment)
     if isinstance(state, str):
-        lab = build(folder / "lab", state, now=lambda: now)
+        lab = build(folder / "lab", state, now=now)
     else:
-        lab = SampleLab(folder / "lab", now=lambda: now)
+        lab = SampleLab(folder / "lab", now=now)
         state(lab)
     fake = FakeEngine(lab)
     if engine:
@@ -222,12 +226,13 @@ async def cockpit(
     app = AutoresearchApp(
         lab.lab,
         clock=clock,
-        now=lambda: now,
+        now=now,
         sources=Files(),
         start_engine=start_engine,
         read_only=read_only,
         look=look,
         tour=tour,
+        drafts=drafts,
         today=today,
     )
     try:

@@ -55,7 +55,7 @@ def test_every_action_belongs_to_a_group_and_can_be_done() -> None:
 
 
 def test_with_everything_in_order_everything_can_act() -> None:
-    view = replace(READY, older=True, newer=True, curves=True)
+    view = replace(READY, older=True, newer=True, curves=True, versions=2)
     disabled = {action.id: action.why_disabled(view) for action in ACTIONS if action.why_disabled(view)}
     assert set(disabled) == {"restart_engine", "override"}
 
@@ -76,6 +76,7 @@ def test_with_everything_in_order_everything_can_act() -> None:
         (replace(READY, run=None), "stop_run", "nothing is running"),
         (replace(READY, undo=None), "undo", "no decision"),
         (replace(READY, hunks=0), "edit", "no patch to edit"),
+        (READY, "versions", "only one version"),
     ],
 )
 def test_a_disabled_action_says_why(view: View, action: str, reason: str) -> None:

@@ -217,3 +217,12 @@ def test_reading_time_is_added_up_over_visits() -> None:
     desk.open(1)
     moment[0] = 15.0
     assert desk.seconds == 12.0
+
+
+async def test_what_is_asked_carries_the_name_of_who_asks(lab: SampleLab) -> None:
+    engine = FakeEngine(lab)
+    await engine.start()
+    client = Client(lab.lab, lambda message: None, actor="anna")
+    await client.ask(Pause())
+    assert [getattr(request, "actor", "") for request in engine.asked] == ["anna"]
+    await engine.stop()

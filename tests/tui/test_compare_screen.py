@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +12,10 @@ from textual.geometry import Region
 from core.models import Verdict
 from tests.sample_lab import SampleLab, build
 from tests.tui.cockpit import Human
+from tests.tui.golden import is_golden
 from tests.tui.research_desk import opened, researched
 from tui.screens.compare import Compare
 
-GOLDENS = Path(__file__).parent / "goldens"
 SIZES = ((80, 24), (120, 36), (160, 50))
 
 
@@ -64,16 +63,14 @@ async def test_curves_numbers_and_code_at_every_size(lab: SampleLab, size: tuple
         await human.sees("hunk 1/")
 
 
-async def test_the_screen_at_80_columns_is_as_it_was_looked_at(lab: SampleLab) -> None:
-    async with comparing(lab, measured(lab, 2), (80, 24)) as (human, screen):
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_screen_is_as_it_was_looked_at(lab: SampleLab, size: tuple[int, int]) -> None:
+    async with comparing(lab, measured(lab, 2), size) as (human, screen):
         await human.press("right")
         await human.until(lambda: screen.overlay.sight.cross is not None)
         await human.pilot.pause(0.1)
         shown = f"{human.screen}\n"
-    golden = GOLDENS / "compare-80x24.txt"
-    if os.environ.get("UPDATE_GOLDENS"):
-        golden.write_text(shown, encoding="utf-8")
-    assert shown == golden.read_text(encoding="utf-8")
+    is_golden(f"compare-{size[0]}x{size[1]}.txt", shown)
 
 
 async def test_six_sides_fit_into_80_columns(lab: SampleLab) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,11 +12,11 @@ from textual.geometry import Region
 from core.models import Verdict
 from tests.sample_lab import SampleLab, build
 from tests.tui.cockpit import Human
+from tests.tui.golden import is_golden
 from tests.tui.research_desk import opened, researched
 from tui.listing import Outcome
 from tui.screens.experiments import Experiments
 
-GOLDENS = Path(__file__).parent / "goldens"
 SIZES = ((80, 24), (120, 36), (160, 50))
 
 
@@ -50,14 +49,17 @@ async def test_table_and_plot_are_there_at_every_size(lab: SampleLab, size: tupl
             await human.sees("Hypothesis")
 
 
-async def test_the_screen_at_80_columns_is_as_it_was_looked_at(lab: SampleLab) -> None:
-    async with on_experiments(lab, (80, 24)) as (human, _):
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_screen_is_as_it_was_looked_at(lab: SampleLab, size: tuple[int, int]) -> None:
+    async with on_experiments(lab, size) as (human, screen):
         await human.press("j", "j")
+        if size[0] >= 120:
+            await human.until(
+                lambda: screen.detail and screen.detail.experiment.id == screen.table.cursor_id, "the details"
+            )
+            await human.pilot.pause(0.1)
         shown = f"{human.screen}\n"
-    golden = GOLDENS / "experiments-80x24.txt"
-    if os.environ.get("UPDATE_GOLDENS"):
-        golden.write_text(shown, encoding="utf-8")
-    assert shown == golden.read_text(encoding="utf-8")
+    is_golden(f"experiments-{size[0]}x{size[1]}.txt", shown)
 
 
 async def test_columns_are_sorted_one_after_the_other_and_the_head_says_so(lab: SampleLab) -> None:

@@ -19,6 +19,7 @@ from tui.legible import ENOUGH, WORDS, legible
 from tui.look import Look
 from tui.render.ascii import SIGNS, to_ascii
 from tui.tour import STEPS, Memory, step_words
+from tui.widgets.progress_plot import ProgressPlot
 from tui.widgets.tour import Tour
 
 SMALL = (80, 24)
@@ -231,3 +232,13 @@ def test_every_step_names_keys_and_fits_three_rows() -> None:
         words = step_words(step)
         assert "{" not in words
         assert len(words) < 230
+
+
+async def test_the_plots_of_other_screens_have_the_symbols_too(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, look=Look(symbols="ascii")) as human:
+        await human.press("5")
+        await human.until(lambda: human.app.current_mode == "experiments")
+        assert human.app.places.experiments.query_one(ProgressPlot).symbols == "ascii"
+        await human.press("6")
+        await human.until(lambda: human.app.current_mode == "compare")
+        assert human.app.places.compare.overlay.symbols == "ascii"

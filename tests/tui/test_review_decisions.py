@@ -20,7 +20,7 @@ async def test_a_approves_what_is_on_the_screen_and_the_next_comes_up(tmp_path: 
         shown = human.review.shown
         assert shown is not None
         await human.press("a")
-        await human.is_told(f"#{shown.id} approved · u takes it back until it starts (5")
+        await human.is_told(f"#{shown.id} approved · u takes it back until it starts, in 5")
         [request] = human.asked
         assert isinstance(request, Approve)
         assert (request.experiment_id, request.patch_sha256) == (shown.id, shown.patch_sha256)
@@ -271,9 +271,10 @@ async def test_pause_and_resume_are_one_key(tmp_path: Path) -> None:
 async def test_words_reach_the_researcher(tmp_path: Path, key: str, kind: str) -> None:
     async with cockpit(tmp_path) as human:
         await human.press(key)
+        await human.sees("The offline researcher cannot read prose")
         await human.types("try rope")
         await human.press("enter")
-        await human.is_told("the researcher has it")
+        await human.is_told("the researcher has it: it waits until a model proposes")
         assert human.asked == [Tell("try rope", kind=kind)]
 
 

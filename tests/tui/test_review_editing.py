@@ -8,9 +8,10 @@ import pytest
 from textual.widgets import TextArea
 
 from core.patches import apply, parse
-from core.requests import Approve
+from core.requests import Approve, Veto
 from tests.sample_target import TRAIN
 from tests.tui.cockpit import Human, cockpit
+from tui.personal import Drafts
 from tui.screens.edit import EditScreen
 
 
@@ -127,16 +128,50 @@ async def test_an_editor_that_cannot_be_had_is_said(tmp_path: Path, monkeypatch:
         assert human.asked == []
 
 
-async def test_leaving_asks_before_an_edit_is_lost(tmp_path: Path) -> None:
-    async with cockpit(tmp_path) as human:
+async def test_an_edit_outlives_the_screen_that_was_left_in_the_midst_of_it(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    async with cockpit(tmp_path / "first", drafts=Drafts(kept)) as human:
         await human.press("e")
         await human.until(lambda: isinstance(human.app.screen, EditScreen))
         await edits(human, "QK_SCALE = 1.2", "QK_SCALE = 1.3")
-        await human.press("ctrl+q")
-        await human.is_told("Esc goes back first")
-        await human.press("escape", "q")
-        await human.sees("The edit of #6 was begun")
+        await human.until(
+            lambda: any(kept.glob("edit-6-*.json")), "the draft on disk"
+        )  # no key says so: the link is gone
+    async with cockpit(tmp_path / "second", drafts=Drafts(kept)) as human:
+        await human.press("e")
+        await human.sees("QK_SCALE = 1.3")
+        await human.press("ctrl+s")
+        await human.sees("a approve this version")
+        await human.press("a")
+        await human.is_told("#6 approved as edited")
+    assert not any(kept.glob("edit-*")), "what was sent is no draft any more"
+
+
+async def test_the_words_of_a_veto_outlive_the_screen(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    async with cockpit(tmp_path / "first", drafts=Drafts(kept)) as human:
+        await human.press("v")
+        await human.types("too much at")
+        await human.until(lambda: any(kept.glob("veto-6.json")), "the draft on disk")
+    async with cockpit(tmp_path / "second", drafts=Drafts(kept)) as human:
+        await human.press("v")
+        await human.sees("too much at")
+        await human.types(" once")
         await human.press("enter")
-        assert human.app.screen is human.review
-        await human.press("q", "y")
-    assert human.app.return_value is not None
+        await human.until(lambda: human.asked)
+        [veto] = human.asked
+        assert isinstance(veto, Veto)
+        assert veto.reason == "too much at once"
+        await human.is_told("#6 vetoed")
+    assert not any(kept.glob("veto-*"))
+
+
+async def test_a_refused_veto_keeps_its_words(tmp_path: Path) -> None:
+    async with cockpit(tmp_path) as human:
+        human.engine.refuses = "the patch has changed"
+        await human.press("v")
+        await human.types("too slow")
+        await human.press("enter")
+        await human.is_told("refused: the patch has changed")
+        await human.press("v")
+        await human.sees("too slow")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core.models import Decision, Purpose, Verdict
+from tests.sample_lab import SampleLab
+from tests.sample_target import TITLES
 from tests.tui.cockpit import Human, cockpit
 
 
@@ -61,7 +64,7 @@ async def test_the_list_opens_an_experiment_and_escape_goes_back_to_the_queue(tm
 async def test_what_cannot_be_seen_cannot_be_decided(tmp_path: Path) -> None:
     async with cockpit(tmp_path, size=(80, 24)) as human:
         await human.press("0", "a")
-        await human.is_told("only the list is on the screen")
+        await human.is_told("the list covers the patch")
         assert human.asked == []
 
 
@@ -131,6 +134,35 @@ async def test_the_curves_can_be_changed(tmp_path: Path) -> None:
         await human.sees("#5 grad_norm")
         await human.press("L", "right_square_bracket", "x")
         assert (chart.log_scale, chart.smoothing, chart.axis) == (True, 1, 1)
+
+
+async def test_a_judged_patch_shows_the_curve_of_the_run_that_trained_not_of_its_audit(tmp_path: Path) -> None:
+    def story(lab: SampleLab) -> None:
+        lab.baseline()
+        judged = lab.proposes(TITLES[6])
+        lab.decides(judged, Decision.APPROVE)
+        lab.whole_run(judged, 1.848)
+        lab.ends(lab.starts(judged, purpose=Purpose.AUDIT, seed=1), metric=1.83)
+        lab.judges(judged, Verdict.DISCARD, delta=0.0061)
+
+    async with cockpit(tmp_path, story, size=(80, 24)) as human:
+        await human.press("0", "G", "enter")
+        await human.sees("#1 DISCARD")
+        await human.press("3")
+        await human.sees("run 4, candidate seed 0")
+        assert "no value yet" not in human.screen
+
+
+async def test_a_run_has_one_name_on_every_screen(tmp_path: Path) -> None:
+    def story(lab: SampleLab) -> None:
+        lab.baseline()
+        lab.trains(lab.starts(None, purpose=Purpose.NULL, seed=3), 0.2)
+
+    async with cockpit(tmp_path, story, size=(80, 24)) as human:
+        for key, words in (("3", "run 4, noise run seed 3"), ("7", "run 4, noise run, seed 3"), ("9", "▶ noise run")):
+            await human.press(key)
+            await human.sees(words)
+            assert "null" not in human.screen
 
 
 async def test_a_click_on_a_key_does_what_the_key_does(tmp_path: Path) -> None:

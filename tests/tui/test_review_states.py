@@ -5,7 +5,6 @@ After a change that is meant: UPDATE_GOLDENS=1 pytest tests/tui/test_review_stat
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -15,8 +14,7 @@ import pytest
 from core.models import Autonomy, Purpose
 from tests.sample_lab import STATES, SampleLab
 from tests.tui.cockpit import cockpit
-
-GOLDENS = Path(__file__).parent / "goldens"
+from tests.tui.golden import is_golden
 
 SAYS = {
     "waiting": ("WAITS FOR YOU", "1 of 3", "offline researcher", "sandbox A", "MANUAL", "11s left", "a approve"),
@@ -45,9 +43,8 @@ def test_every_state_of_the_sample_lab_is_looked_at() -> None:
 @pytest.mark.parametrize("state", SAYS)
 async def test_a_state_says_what_is_the_case_and_what_to_do(tmp_path: Path, state: str) -> None:
     async with cockpit(tmp_path, state, size=(100, 30)) as human:
-        seen = " ".join(human.screen.split())
-        missing = [words for words in SAYS[state] if words not in seen]
-        assert not missing, f"{missing} not in\n{human.screen}"
+        for words in SAYS[state]:
+            await human.until(lambda words=words: words in " ".join(human.screen.split()), repr(words))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -77,11 +74,7 @@ async def test_the_screen_is_as_it_was_read_and_approved(
             await human.sees("step 00130")
         await human.pilot.pause(0.1)
         shown = f"{human.screen}\n"
-    golden = GOLDENS / f"{state}-{size[0]}x{size[1]}{'-' if keys else ''}{keys}.txt"
-    if os.environ.get("UPDATE_GOLDENS"):
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(shown, encoding="utf-8")
-    assert shown == golden.read_text(encoding="utf-8")
+    is_golden(f"{state}-{size[0]}x{size[1]}{'-' if keys else ''}{keys}.txt", shown)
 
 
 def _last_row(diff: object, hunk: int) -> int:
@@ -204,3 +197,34 @@ async def test_a_run_of_the_champion_itself_is_named(tmp_path: Path) -> None:
 
     async with cockpit(tmp_path, confirming) as human:
         await human.sees("confirmation training")
+
+
+async def test_while_a_model_writes_the_end_of_its_text_stands_wrapped_and_the_rows_before_it_stay(
+    tmp_path: Path,
+) -> None:
+    text = "\n".join(f"line {number}: a gain sharpens the attention from the first step on" for number in range(30))
+
+    def writes(lab: SampleLab) -> None:
+        lab.baseline()
+        lab.says("thinking", f"writes “Sharper” · 1,200 tokens\n{text}", kind="claude", seconds=5, key_missing=False)
+
+    async with cockpit(tmp_path, writes, size=(80, 24)) as human:
+        await human.sees("│ line 29: a gain sharpens the attention")
+        assert "line 20:" not in human.screen
+        assert "thinking 5s: writes “Sharper” · 1,200 tokens" in " ".join(human.screen.split())
+        assert "8 shows all it writes" in " ".join(human.screen.split())
+        before = [line for line in human.screen.split("\n") if "│ line" in line]
+        more = f"{text}\nline 30: and so on"
+        human.lab.says("thinking", f"writes “Sharper” · 1,300 tokens\n{more}", kind="claude", seconds=5)
+        await human.sees("│ line 30: and so on")
+        rows = [line for line in human.screen.split("\n") if "│ line" in line]
+        assert rows[: len(before)] == before
+
+
+async def test_what_a_failed_researcher_needs_is_said_in_whole(tmp_path: Path) -> None:
+    def fails(lab: SampleLab) -> None:
+        lab.says("error", "there is no key for Claude; trying again in 8.0s\nexport ANTHROPIC_API_KEY=…", kind="claude")
+
+    async with cockpit(tmp_path, fails, size=(80, 24)) as human:
+        await human.sees("failed, will try again: there is no key for Claude")
+        await human.sees("export ANTHROPIC_API_KEY=…")

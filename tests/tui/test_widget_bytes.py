@@ -40,3 +40,10 @@ def test_hostile_text_reaches_the_terminal_as_pictures() -> None:
             assert b"\x1bc" not in terminal.written
             assert "\u202e".encode() not in terminal.written
             assert "\x9b".encode() not in terminal.written
+
+
+def test_a_text_that_grows_costs_little_more_than_itself_save_when_a_page_is_turned() -> None:
+    with gallery("writing") as terminal:
+        assert terminal.idle(1.5) == 0
+        ticks = [terminal.count("t", quiet=0.7) for _ in range(12)]  # fifty characters each
+        assert sum(ticks) - max(ticks) <= 200 * 11

@@ -1,9 +1,16 @@
+"""Every widget hangs in the gallery in every state, at every size, and answers."""
+
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 import pytest
+from textual.widget import Widget
 
+import tui.widgets
+from tui.exhibits import exhibits
 from tui.gallery import Gallery, photograph
 
 
@@ -43,3 +50,17 @@ async def test_screenshots_are_written_for_every_exhibit(tmp_path: Path) -> None
     pictures = await photograph(tmp_path, (80, 24))
     assert len(pictures) == len({picture.name for picture in pictures}) == len(list(tmp_path.glob("*.svg")))
     assert all("\x1b" not in picture.read_text() and "<svg" in picture.read_text() for picture in pictures)
+
+
+def test_every_widget_has_an_exhibit() -> None:
+    shown = {type(exhibit.make()) for exhibit in exhibits()}
+    known: set[type[Widget]] = set()
+    for module in pkgutil.iter_modules(tui.widgets.__path__, "tui.widgets."):
+        found = importlib.import_module(module.name)
+        known |= {
+            kind
+            for kind in vars(found).values()
+            if isinstance(kind, type) and issubclass(kind, Widget) and kind.__module__ == module.name
+        }
+    # a base, and what is made of other widgets: a row of a screen and the panes of Review
+    assert {kind.__name__ for kind in known - shown} == {"RowsTable", "Line", "Panes"}

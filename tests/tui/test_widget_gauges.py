@@ -1,29 +1,33 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from core.store.reader import Gauge
-from tui.widgets.gauges import Gauges, device_lines, sparkline
+from tui.widgets.gauges import Gauges, cores_text, detailed_lines, device_lines, sparkline
 
 GIB = 2**30
 
 
-def gauge(device: str = "cuda:0", at: float = 1000.0, **values: float | None) -> Gauge:
-    known: dict[str, float | None] = {
-        "utilization": 83.0,
-        "memory_used": 44.1 * GIB,
-        "memory_total": 79.6 * GIB,
-        "power": 312.4,
-        "temperature": 61.0,
-    }
-    return Gauge(device=device, at=at, **(known | values))
+def gauge(device: str = "cuda:0", at: float = 1000.0, **values: Any) -> Gauge:
+    return replace(Gauge(device, at, 83.0, 44.1 * GIB, 79.6 * GIB, 312.4, 61.0, 1980.0), **values)
+
+
+def processor(at: float = 1000.0, cores: str = "9310") -> Gauge:
+    return Gauge("cpu", at, 33.0, 6.2 * GIB, 31.3 * GIB, None, None, load=2.43, cores=cores)
 
 
 class GaugeApp(App[None]):
+    def __init__(self, *, detailed: bool = False) -> None:
+        super().__init__()
+        self.detailed = detailed
+
     def compose(self) -> ComposeResult:
-        yield Gauges()
+        yield Gauges(detailed=self.detailed)
 
     @property
     def gauges(self) -> Gauges:
@@ -42,25 +46,72 @@ async def test_before_the_first_sample_it_says_so() -> None:
 async def test_a_wide_terminal_has_a_line_a_device_and_a_narrow_one_two() -> None:
     app = GaugeApp()
     async with app.run_test(size=(100, 10)) as pilot:
-        app.gauges.show([gauge(), gauge("cpu", power=None, temperature=None)])
+        app.gauges.show([gauge(), processor()])
         await pilot.pause()
         assert len(app.rows()) == 2
+        assert app.rows()[0].startswith("cuda:0    83 %  312 W   61 °C  1980 MHz      44.1/79.6 GiB VRAM")
+        assert app.rows()[1].startswith("cpu       33 %  load   2.4 of 4              6.2/31.3 GiB RAM")
+        await pilot.resize_terminal(80, 10)
+        await pilot.pause()
         assert app.rows()[0].startswith("cuda:0    83 %  312 W   61 °C      44.1/79.6 GiB VRAM")
-        assert app.rows()[1].startswith("cpu       83 %    – W    – °C      44.1/79.6 GiB RAM")
+        assert app.rows()[1].startswith("cpu       33 %  load   2.4 of 4    6.2/31.3 GiB RAM")
         await pilot.resize_terminal(60, 10)
         await pilot.pause()
         assert len(app.rows()) == 4
+        assert app.rows()[1].endswith("312 W   61 °C  1980 MHz  44.1/79.6 GiB VRAM")
+        await pilot.resize_terminal(48, 10)
+        await pilot.pause()
         assert app.rows()[1].endswith("312 W   61 °C  44.1/79.6 GiB VRAM")
 
 
-def test_what_is_unknown_is_a_dash_never_a_zero() -> None:
-    nothing = Gauge("cpu", 0.0, None, None, None, None, None)
-    for width in (40, 120):
-        text = "\n".join(
-            "".join(part for part, _ in line) for line in device_lines(nothing, "", width, silent=False, blocks=True)
-        )
+@pytest.mark.parametrize(("device", "unknown"), [("cuda:0", 5), ("cpu", 3)])
+def test_what_is_unknown_is_a_dash_never_a_zero(device: str, unknown: int) -> None:
+    nothing = Gauge(device, 0.0, None, None, None, None, None)
+    drawn = [device_lines(nothing, "", 55, "braille"), device_lines(nothing, "", 120, "braille")]
+    for lines in [*drawn, detailed_lines(nothing, "", 48, "braille")]:
+        text = "\n".join("".join(part for part, _ in line) for line in lines).replace("cuda:0", "")
         assert "0" not in text
-        assert text.count("–") == 4
+        assert text.count("–") == unknown + (lines not in drawn)  # the share of the memory too
+
+
+async def test_in_detail_a_gpu_has_its_sensors_and_a_processor_its_cores() -> None:
+    app = GaugeApp(detailed=True)
+    async with app.run_test(size=(48, 10)) as pilot:
+        app.gauges.show([gauge(), processor()])
+        await pilot.pause()
+        assert [row[:34].rstrip() for row in app.rows()] == [
+            "cuda:0    83 %  ██████████░░",
+            "  memory  55 %  ███████░░░░░  44.1",
+            "  sensors  312 W   61 °C  1980 MHz",
+            "cpu       33 %  ████░░░░░░░░",
+            "  memory  20 %  ██░░░░░░░░░░  6.2/",
+            "  load     2.4 on 4 cores",
+            "  cores   █▃▁▁",
+        ]
+
+
+async def test_a_processor_alone_has_no_row_of_a_gpu() -> None:
+    app = GaugeApp(detailed=True)
+    async with app.run_test(size=(48, 10)) as pilot:
+        app.gauges.show([processor()])
+        await pilot.pause()
+        text = "\n".join(app.rows())
+        assert not [word for word in ("cuda", " W", "°C", "MHz", "–") if word in text]
+
+
+async def test_many_devices_stand_closer_than_in_detail() -> None:
+    app = GaugeApp(detailed=True)
+    async with app.run_test(size=(48, 20)) as pilot:
+        app.gauges.show([gauge(f"cuda:{index}") for index in range(8)])
+        await pilot.pause()
+        assert len(app.rows()) == 16
+
+
+@pytest.mark.parametrize("symbols", ["braille", "block", "ascii"])
+def test_every_core_has_its_place_however_many_there_are(symbols: str) -> None:
+    assert len(cores_text("9310", 38, symbols)) == 4
+    assert len(cores_text("93" * 32, 38, symbols)) == 32
+    assert len(cores_text("93" * 128, 38, symbols)) == 38
 
 
 async def test_a_sample_that_changes_one_number_repaints_that_number() -> None:

@@ -28,8 +28,8 @@ from tui.commands.frame import (
     narrate,
     send,
     waiting,
-    who,
 )
+from tui.personal import who
 
 
 @click.command()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,19 @@ def print_data(body: Any, as_json: bool, lines: Sequence[str]) -> None:
         click.echo(clean(line))
 
 
+def needs_terminal() -> None:
+    """A screen is about to be opened.
+
+    Raises:
+        LabError: there is nothing to open it on.
+    """
+    instead = "autoresearch-tui status LAB and list LAB print; review LAB --plain decides with words"
+    if not (os.isatty(0) and os.isatty(2)):  # it is drawn on stderr: stdout is data
+        raise LabError("the screen needs a terminal, and this is none", hint=instead)
+    if os.environ.get("TERM") == "dumb":
+        raise LabError("the screen cannot be drawn on this terminal (TERM=dumb)", hint=instead)
+
+
 def existing(reader: Reader, experiment_id: str) -> Experiment:
     digits = experiment_id.removeprefix("#")
     experiment = reader.experiment(int(digits)) if digits.isascii() and digits.isdigit() and len(digits) < 18 else None
@@ -57,10 +70,3 @@ def send(lab: Lab, request: Request, *, start: bool) -> dict[str, Any]:
     if start:
         start_detached(lab)
     return asyncio.run(ask(lab.socket, request))
-
-
-def who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "human"

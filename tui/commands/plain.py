@@ -21,8 +21,9 @@ from core.patches import Hunk
 from core.requests import Approve, Defer, Revise, Undo, Veto
 from core.store import Reader
 from core.text import clean, one_line, reveal
-from tui.commands.frame import EXIT_NOT_AS_WANTED, narrate, send, who
+from tui.commands.frame import EXIT_NOT_AS_WANTED, narrate, send
 from tui.detail import Detail, LabSources, load
+from tui.personal import who
 
 WORDS = "approve | veto REASON | revise NOTE | defer | undo | next | quit"
 STUCK = ("dry", "error")

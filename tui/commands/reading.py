@@ -15,8 +15,9 @@ from core.lab import find
 from core.requests import (
     Audit,
 )
+from core.runs import phases
 from core.store import Reader
-from core.text import clean, duration, number, one_line, signed
+from core.text import ago, clean, duration, number, one_line, signed
 from tui.commands.frame import (
     EXIT_NOT_AS_WANTED,
     existing,
@@ -24,23 +25,25 @@ from tui.commands.frame import (
     json_option,
     lab_argument,
     narrate,
+    needs_terminal,
     print_data,
     send,
-    who,
 )
+from tui.personal import who
 
 
 @click.command()
 @lab_argument
 @json_option
-def status(lab: Path, as_json: bool) -> None:
-    """Engine, autonomy, champion, running, waiting, devices."""
+@click.option("--gain", type=float, help="How many runs it takes to tell a gain of this size from noise; 2σ without.")
+def status(lab: Path, as_json: bool, gain: float | None) -> None:
+    """Engine, autonomy, champion, running, waiting, noise, devices."""
     found = find(lab)
     engine = answers(found)
     if not found.database.exists():
         print_data({"lab": str(found.root), "engine": {"running": engine}}, as_json, ["not started yet: no record"])
         return
-    body = report.status(found, Reader(found.database), engine=engine)
+    body = report.status(found, Reader(found.database), engine=engine, gain=gain)
     champion, used = body["champion"], body["usage"]
     lines = [
         f"engine      {'running (process ' + str(body['engine'].get('pid')) + ')' if engine else 'not running'}",
@@ -53,6 +56,15 @@ def status(lab: Path, as_json: bool) -> None:
     for run in body["running"]:
         of = "the champion" if run["experiment_id"] is None else f"#{run['experiment_id']}"
         lines.append(f"running     run {run['id']} of {of} on {run['device']}: {run['phase']} {run['progress']:.0%}")
+    if (last := body["last_run"]) and last["ended_at"] and (took := phases.words(last["detail"].get("seconds") or {})):
+        lines.append(f"last run    run {last['id']} {last['state']}: {took}")
+    if (planned := body["plan"]) is not None:
+        sigma = f"σ {number(planned['sigma'], 5)} ({planned['df']} df)"
+        lines.append(f"noise       {sigma}: {planned['words']}")
+    if body["drift"]:
+        lines.append(f"drift       {'DRIFTING: ' if body['drift']['drifting'] else ''}{body['drift']['words']}")
+    if body["manifest"].get("words"):
+        lines.append(f"measured    {ago(time.time() - body['manifest']['at'])}: {body['manifest']['words']}")
     lines += [
         f"waiting     {len(body['waiting'])} for a review" + "".join(f" #{i}" for i in body["waiting"][:8]),
         "verdicts    " + ", ".join(f"{n} {verdict}" for verdict, n in body["verdicts"].items() if n),
@@ -107,7 +119,8 @@ def show(lab: Path, experiment_id: str, as_json: bool) -> None:
         "",
         *[f"review: {r['decision']} by {r['actor']} via {r['via']} {r['reason']}".rstrip() for r in body["reviews"]],
         *[
-            f"run {r['id']}: {r['purpose']} seed {r['seed']} {r['state']} {number(r['metric'])} {r['error']}"
+            f"run {r['id']}: {r['purpose']} seed {r['seed']} {r['state']} {number(r['metric'])} "
+            f"{r['error'] or phases.words(r['detail'].get('seconds') or {})}"
             for r in body["runs"]
         ],
     ]
@@ -135,6 +148,7 @@ def report_(lab: Path, out: Path | None) -> None:
 )  # fmt: skip
 def replay(lab: Path, speed: float) -> None:
     """Show a recorded session on the screen as it happened; the lab is only read."""
+    needs_terminal()
     from core.replay import playing
     from tui.app import AutoresearchApp, guarded_stderr
 

@@ -12,13 +12,18 @@ import click
 
 from core import secrets
 from core.engine.start import answers, start_detached
+from core.errors import StoreError
 from core.lab import Lab, create, find
 from core.models import Autonomy
 from core.requests import StopEngine
 from core.store import Reader
-from tui.commands.frame import lab_argument, narrate, send, who
+from core.text import one_line
+from tui.commands.frame import lab_argument, narrate, needs_terminal, send
+from tui.personal import who
 
 DEFAULT_LAB = Path("lab")
+MEASURE_SECONDS = 600
+"""the longest that measuring a GPU takes"""
 
 
 @click.command(name="open")
@@ -26,6 +31,7 @@ DEFAULT_LAB = Path("lab")
 @click.option("--read-only", is_flag=True, help="Look, but decide nothing and start no engine.")
 def open_(lab: Path | None, read_only: bool) -> None:
     """Open a lab's screen; makes ./lab when there is none, starts its engine when none runs."""
+    needs_terminal()
     path = lab or DEFAULT_LAB
     opened = Lab(Path(os.path.abspath(path)))
     if not opened.exists():
@@ -37,22 +43,27 @@ def open_(lab: Path | None, read_only: bool) -> None:
 
 def show_lab(opened: Lab, *, read_only: bool) -> None:
     """The screen of a lab, with its engine."""
-    config = opened.load_config()  # a mistake in it is said here, in words, before the screen opens
-    from tui.look import look
+    needs_terminal()
+    from tui.curtain import curtain
+    from tui.look import opened as look_of
 
-    seen = look(config.screen, opened.config_file)
-    keys = secrets.set_aside()  # the engine gets them; a screen that anybody may look into needs none
+    with curtain(opened) as say:
+        seen = look_of(opened.config_file)  # a mistake in it is said here, in words, before the screen opens
+        keys = secrets.set_aside()  # the engine gets them; a screen that anybody may look into needs none
 
-    def start() -> None:
-        start_detached(opened, keys=keys)
+        def start() -> None:
+            start_detached(opened, keys=keys)
 
-    if not read_only:
-        start()
-    from tui.app import open_screen
-    from tui.tour import Memory
+        if not read_only:
+            say("looking for its engine, or starting it …")
+            start()
+            say("opening …")
+        from tui.app import open_screen
+        from tui.tour import Memory
 
-    tour = Memory() if seen.tour and not read_only else None
-    narrate(open_screen(opened, read_only=read_only, start_engine=start, look=seen, tour=tour))
+        tour = Memory() if seen.tour and not read_only else None
+        farewell = open_screen(opened, read_only=read_only, start_engine=start, look=seen, tour=tour)
+    narrate(farewell)
 
 
 @click.command()
@@ -61,7 +72,7 @@ def show_lab(opened: Lab, *, read_only: bool) -> None:
 @click.option("--corpus", default="stdlib", show_default=True, help="stdlib, a directory of text or of parquet shards.")
 def init(lab: Path, profile: str, corpus: str) -> None:
     """Make a lab."""
-    made = make(lab, profile=profile, corpus=corpus)
+    made = make(lab, profile=profile, corpus=corpus, measure=True)
     narrate(f"open it: autoresearch-tui {made.root}")
 
 
@@ -88,7 +99,11 @@ def stop(lab: Path, keep_run: bool) -> None:
     if not answers(found):
         narrate("no engine runs for this lab")
         return
-    for live in Reader(found.database).live_runs():
+    try:
+        runs = Reader(found.database).live_runs()
+    except StoreError:  # of an older version, whose engine is to end all the same
+        runs = []
+    for live in runs:
         what = f"run {live.id} ({live.purpose}{'' if live.experiment_id is None else f' of #{live.experiment_id}'})"
         end = "goes on and is taken over" if keep_run else "stops and is made again"
         narrate(f"{what}, {live.progress:.0%} done, {end} by the next engine")
@@ -96,8 +111,8 @@ def stop(lab: Path, keep_run: bool) -> None:
     narrate("the engine is ending; every decision is on disk")
 
 
-def make(path: Path, *, profile: str, corpus: str) -> Lab:
-    """A new lab with the profile that fits the machine."""
+def make(path: Path, *, profile: str, corpus: str, measure: bool = False) -> Lab:
+    """A new lab with the profile that fits the machine; `measure`: by trying, where there is a GPU."""
     from core.runs import devices
 
     sizes: dict[str, int] = {}
@@ -105,19 +120,27 @@ def make(path: Path, *, profile: str, corpus: str) -> Lab:
         found = devices.find([])
         profile = devices.profile_for(found)
         if profile != "cpu":
-            profile, sizes = fitted(profile, found[0].memory / 2**30)
+            gigabytes = found[0].memory / 2**30
+            profile, sizes = fitted(profile, gigabytes, measure_on=found[0].name if measure else "")
     lab = create(path, profile=profile, corpus=corpus, sizes=sizes)
     changed = "".join(f", {value} {name}" for name, value in sizes.items())
     narrate(f"made the lab {lab.root} (profile {profile}{changed}, corpus {corpus})")
     return lab
 
 
-def fitted(profile: str, gigabytes: float) -> tuple[str, dict[str, int]]:
-    """The target's own word on what fits a GPU: a profile and the rows of a micro-batch; else the profile as it is."""
+def fitted(profile: str, gigabytes: float, *, measure_on: str = "") -> tuple[str, dict[str, int]]:
+    """The target's own word on what fits a GPU: a profile and the rows of a micro-batch; else the profile as it is.
+
+    `measure_on`: the device on which it is tried, which takes minutes; else it is estimated.
+    """
     command = [sys.executable, "-m", "nanochat.profiles", "--fit", str(gigabytes)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if measure_on:
+        command = [sys.executable, "-m", "nanochat.fitting", "--gigabytes", str(gigabytes), "--device", measure_on]
+        narrate(f"measuring the largest batch on {measure_on}; this takes up to {MEASURE_SECONDS // 60} minutes")
+    said = subprocess.run(command, capture_output=True, text=True, timeout=MEASURE_SECONDS + 60, check=False)
+    for line in said.stderr.splitlines():
+        narrate(one_line(line, 300))
     if said.returncode != 0:
-        narrate(said.stderr.strip())
         return profile, {}
     fits = json.loads(said.stdout)
     return str(fits["name"]), {"rows": int(fits["rows"])}

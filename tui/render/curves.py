@@ -61,8 +61,9 @@ def draw(
     whole: bool = False,
     window: Window | None = None,
     symbols: Symbols = Symbols.BRAILLE,
+    ends: bool = True,
 ) -> Chart:
-    """Axes, curves (later ones on top) and their last values, in exactly `width` by `height` cells.
+    """Axes, curves (later ones on top) and, with `ends`, their last values, in exactly `width` by `height` cells.
 
     `x_end` is where the x axis ends if no curve is longer (the budget), `whole` lets the start of the curves decide
     the window too, `window` is that of the chart before.
@@ -77,7 +78,7 @@ def draw(
     if window is None:
         return Chart(((BLANK,) * width,) * height, None, note)
 
-    rows = inside(lines, window, width, height, x=x, symbols=symbols).rows
+    rows = inside(lines, window, width, height, x=x, symbols=symbols, ends=ends).rows
     return Chart(tuple(map(tuple, rows)), window, note)
 
 
@@ -101,14 +102,15 @@ def inside(
     x: XAxis = "t",
     symbols: Symbols = Symbols.BRAILLE,
     tags: Sequence[str] = (),
+    ends: bool = True,
 ) -> Plane:
     """Curves in just this window, with axes and each one's last value behind its tag; ascending in x, on a log scale
     logarithms already.
     """
     ticks = _y_ticks(window, max(2, height // 3))
-    ends = [_value_text(value, window) for value in (window.y_low, window.y_high)]
+    longest = max(len(_value_text(value, window)) for value in (window.y_low, window.y_high))
     left = 1 + max(map(len, ticks.values()), default=0)
-    right = 2 + max(map(len, ends)) + max(map(len, tags), default=0) if width >= 48 else 0
+    right = 2 + longest + max(map(len, tags), default=0) if ends and width >= 48 else 0
     axes = height >= 6 and width - left - right >= 20
     if not axes:
         left = right = 0
@@ -116,7 +118,7 @@ def inside(
     cells = plot(lines, inner, tall, (window.x_low, window.x_high), (window.y_low, window.y_high), symbols)
     for row in cells:
         row += [BLANK] * right
-    if axes:
+    if axes and ends:
         _label_ends(cells, lines, inner, window, "^v" if symbols == Symbols.ASCII else "↑↓", tags)
     rows = _with_axes(cells, ticks, left, inner, window, x, symbols) if axes else cells
     return Plane(rows, left, inner, tall)
@@ -364,6 +366,9 @@ def in_words(series: Series, champion: Series | None = None, digits: int = 3) ->
     name, last = one_line(series.name, 40), _last(series)
     if last is None:
         return f"{name}: no value yet" if not series.value else f"{name} is not a number"
+    size = abs(series.value[last])
+    if 0 < size < 0.1:  # a learning rate has its digits farther right
+        digits = max(digits, min(2 - math.floor(math.log10(size)), 9))
     text = f"{name} {number(series.value[last], digits)} at {_when(series.t[last])}"
     if last < len(series.value) - 1:
         return f"{text}, not a number since {_when(series.t[last + 1])}"
@@ -376,6 +381,16 @@ def in_words(series: Series, champion: Series | None = None, digits: int = 3) ->
     if float(amount.replace(",", "").replace("∞", "inf")) == 0:
         return f"{text}, level with the champion at the same time"
     return f"{text}, {amount} {'below' if difference < 0 else 'above'} the champion at the same time"
+
+
+def newest(series: Series) -> str:
+    """The last value in few cells: `3.124`, `0.0032`, `48,012`; `NaN` where it is no number, empty where none is."""
+    if not series.value:
+        return ""
+    value = series.value[-1]
+    if not math.isfinite(value):
+        return "NaN"
+    return number(value, 0) if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _when(seconds: float) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -21,7 +21,8 @@ from tui.client import Client
 from tui.comparison import LETTERS, Comparison, Side, compare, tokens_of
 from tui.detail import Sources, with_live
 from tui.listing import SIGNS, outcome
-from tui.screens.lab_screen import LabScreen, bindings, scroll
+from tui.screens.lab_screen import bindings, scroll
+from tui.screens.paned import Paned
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line, Part
 from tui.widgets.numbers import numbers
@@ -32,15 +33,12 @@ from tui.widgets.text_pane import TextPane
 if TYPE_CHECKING:  # imported inside the functions that run in a thread
     from core.patches import Patch
 
-PANES = ("curves", "numbers", "code")
-TITLES = {"curves": "Curves", "numbers": "Numbers", "code": "Code"}
-WIDE = 120
 ZOOM = 2.0
 INKS = ("$foreground", "$text-accent", "$text-success", "$text-error", "$text-primary", "$text-warning")
 """of the letters, as the curves have them"""
 
 
-class Compare(LabScreen):
+class Compare(Paned):
     """Holds what is compared and how it is looked at."""
 
     DEFAULT_CSS = """
@@ -59,21 +57,23 @@ class Compare(LabScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(ON_COMPARE)
     HERE = ON_COMPARE
+    TITLES: ClassVar[Mapping[str, str]] = {"curves": "Curves", "numbers": "Numbers", "code": "Code"}
     LEAD = "Runs beside each other. The first one (A, dotted) is what the others are compared with."
     FOOTER: ClassVar[Mapping[str, int]] = {
         "next_pane": 0, "later": 2, "zoom_in": 4, "zoom_out": 5, "zoom_reset": 6, "axis": 1, "log_scale": 5,
         "smoother": 7, "curve": 3, "next_seed": 8, "next_pair": 8, "back": 0, "help": 0, "detach": 9,
     }  # fmt: skip
 
-    def __init__(self, client: Client, sources: Sources, *, keymap: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, client: Client, sources: Sources, *, keymap: Mapping[str, str] | None = None, symbols: str = "braille"
+    ) -> None:
         super().__init__(client, keymap=keymap)
+        self._symbols = symbols
         self.wanted: tuple[int, ...] = ()
         """the experiments to be compared"""
         self.found = Comparison()
         self.seed: int | None = None
         self.curve = "loss"
-        self.pane = "curves"
-        self.zoomed = False
         self.pair = 1
         """whose code is shown against the first one's"""
         self._sources = sources
@@ -87,7 +87,7 @@ class Compare(LabScreen):
         with Vertical(id="legend"):
             for letter in LETTERS:
                 yield Line(id=f"side-{letter.lower()}")
-        yield Overlay(id="curves")
+        yield Overlay(symbols=self._symbols, id="curves")
         with Horizontal(id="lower"):
             with Vertical(id="numbers-pane"):
                 yield Line(id="numbers-title", classes="pane-title")
@@ -100,7 +100,7 @@ class Compare(LabScreen):
         yield TooSmall()
 
     def on_mount(self) -> None:
-        self._place()
+        self.place()
 
     def take(self, experiments: tuple[int, ...]) -> None:
         """Compare these from now on; one alone is put beside the champion it was proposed on."""
@@ -179,14 +179,14 @@ class Compare(LabScreen):
         names = ", ".join(side.name for side in self.found.sides)
         self.query_one("#status", Line).show_parts(self.heading("Compare", names))
         self._draw_legend()
-        for pane in PANES[1:]:
+        for pane in self.panes[1:]:
             parts = [
-                self._tab(pane),
+                self.tab(pane),
                 Part(Content.styled(self._pair_words() if pane == "code" else "", "$foreground-muted"), 1),
             ]
             self.query_one(f"#{pane}-title", Line).show_parts(parts)
-        parts = [self._tab(pane) for pane in PANES] if self.has_class("-one") else [self._tab("curves")]
-        words = self._pair_words() if self.has_class("-one") and self.pane == "code" else ", ".join(self.overlay.words)
+        parts = [self.tab(pane) for pane in self.panes] if self.one else [self.tab("curves")]
+        words = self._pair_words() if self.one and self.pane == "code" else ", ".join(self.overlay.words)
         if words != self._pair_words() and self.curve:
             words = f"{one_line(self.curve, 20)} {words}"
         parts.append(Part(Content(words), 1))
@@ -229,11 +229,6 @@ class Compare(LabScreen):
         other = sides[min(self.pair, len(sides) - 1)]
         words = f"A {sides[0].name} → {LETTERS[min(self.pair, len(sides) - 1)]} {other.name}"
         return f"{words}, {self._hunks} hunk{'' if self._hunks == 1 else 's'}"
-
-    def _tab(self, pane: str) -> Part:
-        here = pane == self.pane
-        style = "bold $text-primary on $primary-muted" if here else "$foreground-muted"
-        return Part(Content.styled(f"{'▌' if here else ' '}{TITLES[pane]} ", style), 0)
 
     @work(exclusive=True, group="compare")
     async def _read(self) -> None:
@@ -310,14 +305,12 @@ class Compare(LabScreen):
                 self.pair = self.pair % (len(self.found.sides) - 1) + 1
                 self._read_code()
             case "next_hunk" | "previous_hunk":
-                self._select("code")
+                self.select("code")
                 (code.next_hunk if action_id == "next_hunk" else code.previous_hunk)()
             case "next_pane" | "previous_pane":
-                step = 1 if action_id == "next_pane" else -1
-                self._select(PANES[(PANES.index(self.pane) + step) % len(PANES)])
+                self.cycle(1 if action_id == "next_pane" else -1)
             case "zoom":
-                self.zoomed = not self.zoomed
-                self._place()
+                self.zoom()
             case "compare":
                 self.toast(f"compared are {', '.join(side.name for side in self.found.sides)}; Esc goes back")
             case _:
@@ -336,33 +329,12 @@ class Compare(LabScreen):
 
     def leave(self) -> bool:
         if self.zoomed:
-            self.zoomed = False
-            self._place()
+            self.zoom()
             return True
         if self.overlay.sight.cross is not None or self.overlay.sight.zoom > 1:
             self.overlay.reset()
             return True
         return False
-
-    # ---- where things stand ------------------------------------------------------------------------------------
-
-    def _select(self, pane: str) -> None:
-        if pane != self.pane:
-            self.pane = pane
-            self._place()
-
-    def _place(self) -> None:
-        one = self.app.size.width < WIDE or self.zoomed
-        with self.app.batch_update():
-            self.set_class(one, "-one")
-            self.set_class(not one, "-wide")
-            for pane in PANES:
-                self.set_class(self.pane == pane, f"-{pane}")
-        self.call_after_refresh(self.draw)
-
-    def on_resize(self, event: events.Resize) -> None:
-        self._place()
-        super().on_resize(event)
 
 
 def _now(side: Side, seed: int | None, live: tuple[Run, ...]) -> Run | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from core.errors import LabError
@@ -130,7 +131,7 @@ def override(screen: Review) -> None:
 
     def answered(verdict: Verdict, answer: Answer | None) -> None:
         if answer and answer.sent:
-            request = Override(shown.id, verdict, answer.text)
+            request = Override(shown.id, verdict, answer.text, seconds=round(screen.desk.seconds, 1))
             screen.send(
                 request, f"settling #{shown.id}", lambda result: screen.toast(f"#{shown.id} is {verdict}, by hand")
             )
@@ -171,14 +172,14 @@ def _decide(screen: Review, detail: Detail, request: Request, busy: str, words: 
     def done(answer: Mapping[str, Any]) -> None:
         desk = screen.desk
         desk.decided.append(number)
-        desk.edits.pop((number, detail.experiment.patch_sha256 or ""), None)
-        for kind in ("veto", "revise"):
-            desk.drafts.pop((kind, number), None)
+        for name in (f"veto-{number}", f"revise-{number}", _edit_name(detail)):
+            desk.drafts.drop(name)
         if desk.shown == number:
             desk.release()
         hold = answer.get("hold_until")
-        left = f" ({duration(max(0.0, hold - screen.client.now()))})" if isinstance(hold, int | float) else ""
-        until = f" until it starts{left}" if words.startswith("approved") else ""
+        left = max(0.0, hold - screen.client.now()) if isinstance(hold, int | float) else None
+        soonest = f", in {duration(left)} at the earliest" if left is not None else ""
+        until = f" until it starts{soonest}" if words.startswith("approved") else ""
         screen.toast(f"#{number} {words} · {key_of('undo')} takes it back{until}")
 
     screen.send(request, busy, done)
@@ -199,42 +200,45 @@ def _ask(
     """A dialog for words; what was typed and not sent is there again the next time."""
     from tui.screens.dialogs import TextDialog
 
-    draft = (kind, detail.experiment.id)
-
-    def closed(answer: Answer | None) -> None:
-        if answer and not answer.sent:
-            screen.desk.drafts[draft] = answer.text
-        answered(answer)
-
-    begun = screen.desk.drafts.get(draft, "")
+    name, drafts = f"{kind}-{detail.experiment.id}", screen.desk.drafts
     asked = f"{one_line(detail.experiment.title, 70)}\n{asked}"
-    screen.app.push_screen(TextDialog(title, asked, send=send, empty=empty, draft=begun, ready=ready), closed)
+    dialog = TextDialog(
+        title, asked, send=send, empty=empty, ready=ready, draft=drafts.words(name), keep=partial(drafts.keep, name)
+    )
+    screen.app.push_screen(dialog, answered)
 
 
 def _begun(screen: Review, detail: Detail) -> dict[str, str]:
     """The files as the edit of this patch was left, or as the patch makes them."""
-    key = (detail.experiment.id, detail.experiment.patch_sha256 or "")
-    return dict(screen.desk.edits.get(key) or resulting(detail, screen.panes.diff.kept))
+    return screen.desk.drafts.files(_edit_name(detail)) or resulting(detail, screen.panes.diff.kept)
+
+
+def _edit_name(detail: Detail) -> str:
+    """The draft of an edit belongs to one version of a patch."""
+    return f"edit-{detail.experiment.id}-{(detail.experiment.patch_sha256 or '')[:16]}"
 
 
 def _edit(screen: Review, detail: Detail, files: dict[str, str], path: str, line: int, *, check: bool) -> None:
     from tui.screens.edit import EditScreen
 
-    key = (detail.experiment.id, detail.experiment.patch_sha256 or "")
+    name, drafts, number = _edit_name(detail), screen.desk.drafts, detail.experiment.id
+    proposed = resulting(detail, screen.panes.diff.kept)
+
+    def keep(after: dict[str, str]) -> None:
+        drafts.keep(name, after if after != proposed else "")
 
     def closed(result: Edited | None) -> None:
         if result is None:
             return
+        keep(result.files)  # until the engine has it
         if result.patch:
             diff = screen.panes.diff
             request = screen.desk.approve(detail, diff.kept, diff.seen, edited=result.patch)
-            screen.desk.edits[key] = result.files  # until the engine has it
-            _decide(screen, detail, request, f"approving #{key[0]}", "approved as edited")
-        elif result.files != files or key in screen.desk.edits:
-            screen.desk.edits[key] = result.files
-            screen.toast(f"the edit of #{key[0]} is kept: {key_of('edit')} goes on with it")
+            _decide(screen, detail, request, f"approving #{number}", "approved as edited")
+        elif result.files != proposed:
+            screen.toast(f"the edit of #{number} is kept: {key_of('edit')} goes on with it")
 
-    screen.app.push_screen(EditScreen(detail, files, path, line, check=check), closed)
+    screen.app.push_screen(EditScreen(detail, files, path, line, check=check, keep=keep), closed)
 
 
 def place(detail: Detail, kept: frozenset[int], at: int | None) -> tuple[str, int]:

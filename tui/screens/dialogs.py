@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import events, on
@@ -12,10 +12,14 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Button, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from core.text import clean
+
+KEEP_AFTER = 0.5
+"""seconds after the last key until what was typed is remembered: a link can be gone at any moment"""
 
 
 class Words(TextArea):
@@ -28,6 +32,9 @@ class Words(TextArea):
         super().__init__(text, soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, compact=True)
         self.cursor_blink = False
         self._ready = ("", *ready)
+
+    def on_mount(self) -> None:
+        self.move_cursor(self.document.end)  # what was begun is gone on with
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
@@ -59,11 +66,22 @@ class TextDialog(ModalScreen[Answer]):
     AUTO_FOCUS = "Words"
 
     def __init__(
-        self, title: str, asked: str, *, send: str, empty: str, draft: str = "", ready: Sequence[str] = ()
+        self,
+        title: str,
+        asked: str,
+        *,
+        send: str,
+        empty: str,
+        draft: str = "",
+        ready: Sequence[str] = (),
+        keep: Callable[[str], object] | None = None,
     ) -> None:
         super().__init__()
         self._title, self._asked, self._send, self._empty = title, asked, send, empty
         self._draft, self._ready = draft, ready
+        self._keep = keep
+        """remembers what was typed so far"""
+        self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -79,15 +97,27 @@ class TextDialog(ModalScreen[Answer]):
             yield Static(Content.styled("", "$text-warning"), id="refusal", markup=False)
             yield Static(Content.assemble(("Enter", "bold"), f" {self._send}   ", ("Esc", "bold"), " back"))
 
+    @on(TextArea.Changed)
+    def typed(self) -> None:
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(KEEP_AFTER, self._keep_words)
+
+    def _keep_words(self) -> None:
+        if self._keep is not None:
+            self._keep(self.query_one(Words).text)
+
     @on(Words.Sent)
     def send(self) -> None:
         text = self.query_one(Words).text.strip()
         if text:
+            self._keep_words()  # until the engine has it
             self.dismiss(Answer(text, True))
         else:
             self.query_one("#refusal", Static).update(Content.styled(self._empty, "$text-warning"))
 
     def action_leave(self) -> None:
+        self._keep_words()
         self.dismiss(Answer(self.query_one(Words).text, False))
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from core.models import Run, Series
+from core.models import Series
 from tui.actions import BY_ID, key_of, keys_of
 from tui.detail import with_live
+from tui.pace import Ends
 from tui.screens.steering import pause_label
+from tui.snapshot import PURPOSES
 from tui.widgets.line import Line, Part
 from tui.widgets.states import Banner, notice
 from tui.widgets.status_bar import activity, heading, status
@@ -35,8 +37,7 @@ class Drawing:
         self.screen = screen
         self._doing: tuple[object, ...] = ()
         """what the second row says, times and numbers aside"""
-        self._ends: dict[int, float] = {}
-        """seconds a run is expected to train: kept while it is about right, for it is the width of the chart"""
+        self._ends = Ends()
 
     def everything(self) -> None:
         """All parts; each repaints only what changed."""
@@ -53,7 +54,7 @@ class Drawing:
             self._line("heading").show_parts(heading(lab, shown, findings, pinned=screen.desk.pinned))
             self.banner()
             panes.experiments.show(lab.queue, lab.history, screen.desk.shown)
-            panes.inform(list=f"{len(lab.queue)} wait, {len(lab.history)} in all")
+            panes.inform(list=f"{len(lab.queue)} wait{'s' if len(lab.queue) == 1 else ''}, {len(lab.history)} in all")
             if screen.detail and screen.shown:
                 runs = with_live(screen.detail.runs, lab.live)
                 panes.why.show(why(replace(screen.detail, runs=runs), lab))
@@ -113,22 +114,13 @@ class Drawing:
             panes.inform(curves="", log="")
             panes.chart.show(Series(name, (), (), ()), None, note="no run yet")
             return
-        words = f"run {run.id}, {run.purpose} seed {run.seed}"
+        words = f"run {run.id}, {PURPOSES[run.purpose]} seed {run.seed}"
         panes.inform(curves=words, log=words)
         behind = screen.client.champion_run(run.seed)
         curve = screen.client.curve(run.id, name)
         champion = screen.client.curve(behind.id, name) if behind and behind.id != run.id else None
-        title = f"#{run.experiment_id} {name}" if run.experiment_id else f"{run.purpose} {name}"
-        panes.chart.show(curve, champion, title=title, end=self._end(run, curve))
-
-    def _end(self, run: Run, curve: Series) -> float | None:
-        """How many seconds a run will train, by what it used so far; changes only when it is off by a tenth."""
-        if not curve.t or not 0.02 < run.progress < 1:
-            return None
-        found, kept = curve.t[-1] / run.progress, self._ends.get(run.id)
-        if kept is None or abs(found - kept) > 0.1 * kept or found > kept:
-            kept = self._ends[run.id] = 1.03 * found
-        return kept
+        title = f"#{run.experiment_id} {name}" if run.experiment_id else f"{PURPOSES[run.purpose]} {name}"
+        panes.chart.show(curve, champion, title=title, end=self._ends.of(run, curve))
 
     def diff_facts(self) -> None:
         """Size of the patch, the hunk under the cursor, what is out and what was seen."""

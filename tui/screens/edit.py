@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from core.errors import PatchError
 from core.text import clean, one_line
 from tui.detail import Detail, edited
+from tui.screens.dialogs import KEEP_AFTER
 from tui.widgets.line import Line, Part
 
 
@@ -40,7 +43,16 @@ class EditScreen(Screen[Edited]):
     ]
     AUTO_FOCUS = "TextArea"
 
-    def __init__(self, detail: Detail, files: Mapping[str, str], path: str, line: int, *, check: bool = False) -> None:
+    def __init__(
+        self,
+        detail: Detail,
+        files: Mapping[str, str],
+        path: str,
+        line: int,
+        *,
+        check: bool = False,
+        keep: Callable[[dict[str, str]], object] | None = None,
+    ) -> None:
         super().__init__()
         self._detail = detail
         self._files = dict(files)
@@ -50,6 +62,9 @@ class EditScreen(Screen[Edited]):
         self._path = path if path in self._files else self._paths[0]
         self._line = line
         self._check_at_once = check
+        self._remember = keep
+        """is told the files a moment after each change"""
+        self._resting: Timer | None = None
         self._checked = ""
         """the patch that was checked and waits for `a`; empty while editing"""
 
@@ -73,6 +88,17 @@ class EditScreen(Screen[Edited]):
 
     def on_resize(self) -> None:
         self._lines()
+
+    @on(TextArea.Changed)
+    def typed(self) -> None:
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(KEEP_AFTER, self._rested)
+
+    def _rested(self) -> None:
+        self._keep()
+        if self._remember is not None:
+            self._remember(dict(self._files))
 
     # ---- keys --------------------------------------------------------------------------------------------------
 

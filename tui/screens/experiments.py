@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -23,7 +23,8 @@ from tui.actions import ON_EXPERIMENTS, View, key_of
 from tui.client import Client
 from tui.detail import Detail
 from tui.listing import Listing, authors_of, listed, next_of, outcomes_of
-from tui.screens.lab_screen import LabScreen, bindings, scroll
+from tui.screens.lab_screen import bindings, scroll
+from tui.screens.paned import Paned
 from tui.screens.places import Go
 from tui.survey import Survey, survey
 from tui.widgets.details import details
@@ -34,9 +35,6 @@ from tui.widgets.progress_plot import ProgressPlot, progress_of
 from tui.widgets.states import TooSmall
 from tui.widgets.text_pane import TextPane
 
-PANES = ("table", "details", "lineage")
-TITLES = {"table": "Table", "details": "Details", "lineage": "Lineage"}
-WIDE = 120
 REST_SECONDS = 0.15
 """the cursor has to stand still for so long until the details beside it are read"""
 MOST = 6
@@ -44,7 +42,7 @@ MOST = 6
 FOUND_LIMIT = 2_000
 
 
-class Experiments(LabScreen):
+class Experiments(Paned):
     """Holds what is listed, marked and looked for; decides nothing."""
 
     DEFAULT_CSS = """
@@ -66,19 +64,21 @@ class Experiments(LabScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(ON_EXPERIMENTS)
     HERE = ON_EXPERIMENTS
+    TITLES: ClassVar[Mapping[str, str]] = {"table": "Table", "details": "Details", "lineage": "Lineage"}
+    FIND = "words in titles, rationales and patches"
+    INFO_IS_FIELD = True
     LEAD = "Every experiment of the lab. Enter shows one on the Review screen; nothing is decided here."
     FOOTER: ClassVar[Mapping[str, int]] = {
         "open": 0, "find": 0, "sort": 2, "reverse": 8, "filter_outcome": 1, "filter_author": 7, "mark": 3,
         "compare_marked": 3, "unmark": 9, "next_pane": 5, "zoom": 10, "back": 0, "help": 0, "palette": 8, "detach": 6,
     }  # fmt: skip
 
-    def __init__(self, client: Client, *, keymap: Mapping[str, str] | None = None) -> None:
+    def __init__(self, client: Client, *, keymap: Mapping[str, str] | None = None, symbols: str = "braille") -> None:
         super().__init__(client, keymap=keymap)
+        self._symbols = symbols
         self.listing = Listing()
         self.marked: list[int] = []
         """in the order in which they were marked"""
-        self.pane = "table"
-        self.zoomed = False
         self.survey = Survey()
         self.detail: Detail | None = None
         self._surveyed: object = None
@@ -97,7 +97,7 @@ class Experiments(LabScreen):
         yield Line(id="status")
         with Horizontal(id="body"):
             with Vertical(id="left"):
-                yield ProgressPlot(id="progress")
+                yield ProgressPlot(symbols=self._symbols, id="progress")
                 yield ExperimentsTable(id="table")
             with Vertical(id="right"):
                 yield Line(id="details-title", classes="pane-title")
@@ -105,15 +105,12 @@ class Experiments(LabScreen):
                 yield Line(id="lineage-title", classes="pane-title")
                 yield TextPane(id="lineage")
         yield Line(id="info")
-        find = Input(placeholder="words in titles, rationales and patches", compact=True, id="find")
-        find.cursor_blink = False
-        yield find
+        yield self.field()
         yield Line(id="keys")
         yield TooSmall()
 
     def on_mount(self) -> None:
-        self.query_one("#find").display = False
-        self._place()
+        self.place()
 
     @property
     def table(self) -> ExperimentsTable:
@@ -170,15 +167,15 @@ class Experiments(LabScreen):
         self.query_one("#status", Line).show_parts(self.heading("Experiments", words))
         self.query_one("#info", Line).show_parts(self._info())
         self.query_one("#keys", Line).show_parts(self.keys(), 1)
-        for pane in PANES[1:]:
-            self.query_one(f"#{pane}-title", Line).show_parts([self._tab(pane)])
+        for pane in self.panes[1:]:
+            self.query_one(f"#{pane}-title", Line).show_parts([self.tab(pane)])
         story = self.query_one("#lineage", TextPane)
         width = story.size.width or 40
         story.show(lineage(self.survey.steps, metric=self.lab.lab.metric, width=width))
 
     def _info(self) -> list[Part]:
         """Panes where only one is in sight; what is left out of the table; what is marked."""
-        parts = [self._tab(pane) for pane in PANES] if self.has_class("-narrow") else []
+        parts = [self.tab(pane) for pane in self.panes] if self.has_class("-narrow") else []
         wishes, shown = self.listing, len(self.table.rows)
         order = "newest first" if wishes == Listing() else f"sorted by {wishes.column}"
         words = [f"{shown:,} experiment{'' if shown == 1 else 's'}, {order}"]
@@ -200,11 +197,6 @@ class Experiments(LabScreen):
             marks = " ".join(f"#{number}" for number in self.marked)
             parts.append(Part(Content.styled(f"{len(self.marked)} marked: {marks}", "$text-accent"), 1))
         return parts
-
-    def _tab(self, pane: str) -> Part:
-        here = pane == self.pane
-        style = "bold $text-primary on $primary-muted" if here else "$foreground-muted"
-        return Part(Content.styled(f"{'▌' if here else ' '}{TITLES[pane]} ", style), 0)
 
     @work(exclusive=True, group="survey")
     async def _take_survey(self) -> None:
@@ -283,16 +275,11 @@ class Experiments(LabScreen):
             case "filter_author":
                 self._list(replace(self.listing, author=next_of(self.listing.author, authors_of(self.lab.history))))
             case "next_pane" | "previous_pane":
-                step = 1 if action_id == "next_pane" else -1
-                self._select(PANES[(PANES.index(self.pane) + step) % len(PANES)])
+                self.cycle(1 if action_id == "next_pane" else -1)
             case "zoom":
-                self.zoomed = not self.zoomed
-                self._place()
+                self.zoom()
             case "find":
-                field = self.query_one("#find", Input)
-                self.query_one("#info").display, field.display = False, True
-                field.value = self.listing.words
-                field.focus()
+                self.open_field(self.listing.words)
 
     def _move(self, how: str) -> None:
         pane = self.table if self.pane == "table" else self.query_one(f"#{self.pane}", TextPane)
@@ -305,15 +292,10 @@ class Experiments(LabScreen):
 
     def leave(self) -> bool:
         """Out of the field, the search, the zoom, the pane, the filter."""
-        if self.query_one("#find").display:
-            self._close_find()
-        elif self._looking_for:
+        if self._looking_for and not self.finding:
             self._end_search()
-        elif self.zoomed:
-            self.zoomed = False
-            self._place()
-        elif self.pane != "table":
-            self._select("table")
+        elif self.step_back():
+            pass
         elif self.listing.narrowed:
             self._list(Listing(self.listing.column, self.listing.reverse))
         else:
@@ -356,17 +338,13 @@ class Experiments(LabScreen):
     @on(Input.Submitted, "#find")
     def _submitted(self, event: Input.Submitted) -> None:
         words = event.value.strip()
-        self._close_find()
+        self.close_field()
         self._end_search()
         if words:
             self._looking_for = words
             self._search_for(words)
         else:
             self._list(replace(self.listing, words="", found=None))
-
-    def _close_find(self) -> None:
-        self.set_focus(None)
-        self.query_one("#find").display, self.query_one("#info").display = False, True
 
     def _end_search(self) -> None:
         self._looking_for = ""
@@ -397,28 +375,17 @@ class Experiments(LabScreen):
 
     # ---- where things stand ------------------------------------------------------------------------------------
 
-    def _select(self, pane: str) -> None:
-        self.pane = pane
-        self._place()
-
-    def _place(self) -> None:
-        """Classes for the width, the zoom and the current pane; the style sheet does the rest."""
+    def fit_parts(self) -> None:
         width, height = self.app.size
-        wide, aside = width >= WIDE, self.pane != "table"
-        with self.app.batch_update():
-            self.set_class(wide and not (self.zoomed and not aside), "-wide")
-            self.set_class(not wide, "-narrow")
-            self.set_class(aside, "-aside")
-            self.set_class(self.zoomed, "-plain")
-            for pane in PANES[1:]:
-                self.set_class((self.zoomed or not wide) and self.pane == pane, f"-only-{pane}")
-            self.query_one(ProgressPlot).styles.height = max(5, (height - 3) * 35 // 100)
-            self.query_one("#right").styles.width = max(42, width * 35 // 100) if wide and not self.zoomed else "1fr"
-        self.call_after_refresh(self.draw)
-
-    def on_resize(self, event: events.Resize) -> None:
-        self._place()
-        super().on_resize(event)
+        wide, aside = width >= self.WIDE, self.pane != "table"
+        self.set_class(wide and not (self.zoomed and not aside), "-wide")
+        self.set_class(not wide, "-narrow")
+        self.set_class(aside, "-aside")
+        self.set_class(self.zoomed, "-plain")
+        for pane in self.panes[1:]:
+            self.set_class((self.zoomed or not wide) and self.pane == pane, f"-only-{pane}")
+        self.query_one(ProgressPlot).styles.height = max(5, (height - 3) * 35 // 100)
+        self.query_one("#right").styles.width = max(42, width * 35 // 100) if wide and not self.zoomed else "1fr"
 
 
 def _places(found: Mapping[int, Found]) -> str:
@@ -426,9 +393,9 @@ def _places(found: Mapping[int, Found]) -> str:
     if not found:
         return "is nowhere"
     counts = {
-        "titles": sum(one.title for one in found.values()),
-        "reasons": sum(one.texts for one in found.values()),
-        "patches": sum(one.patch for one in found.values()),
+        ("title", "titles"): sum(one.title for one in found.values()),
+        ("reason", "reasons"): sum(one.texts for one in found.values()),
+        ("patch", "patches"): sum(one.patch for one in found.values()),
     }
-    words = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    words = ", ".join(f"{count:,} {many if count > 1 else one}" for (one, many), count in counts.items() if count)
     return f"the newest {FOUND_LIMIT:,}: {words}" if len(found) == FOUND_LIMIT else f"in {words}"

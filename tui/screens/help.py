@@ -33,6 +33,8 @@ class Help(ModalScreen[None]):
         Binding("k,up", "line(-1)", show=False),
         Binding("pagedown,space,ctrl+d", "page(1)", show=False),
         Binding("pageup,ctrl+u", "page(-1)", show=False),
+        Binding("g,home", "top", show=False),
+        Binding("G,end", "bottom", show=False),
     ]
 
     def __init__(
@@ -55,14 +57,19 @@ class Help(ModalScreen[None]):
     def action_page(self, step: int) -> None:
         self.query_one(TextPane).scroll_page(step)
 
+    def action_top(self) -> None:
+        self.query_one(TextPane).top()
+
+    def action_bottom(self) -> None:
+        self.query_one(TextPane).bottom()
+
 
 def keys_text(view: View, keymap: Mapping[str, str], actions: Sequence[Action] = ACTIONS, lead: str = LEAD) -> Content:
     """The help page. What cannot act is dim and says why."""
     parts: list[str | Content | tuple[str, str]] = [f"{lead}\n"]
-    for group, title in GROUPS.items():
+    for group in dict.fromkeys(action.group for action in actions):  # what is special to the screen comes first
         here = [action for action in actions if action.group == group]
-        if here:
-            parts.append((f"\n{title}\n", "bold $text-accent"))
+        parts.append((f"\n{GROUPS[group]}\n", "bold $text-accent"))
         for action in here:
             keys = " ".join(keys_of(action, keymap)) or ":"
             reason = action.why_disabled(view)

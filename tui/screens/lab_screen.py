@@ -15,7 +15,8 @@ from core.text import clean, one_line
 from tui.actions import BY_ID, Action, View, key_of, keys_of
 from tui.client import Client
 from tui.screens.places import Go
-from tui.snapshot import Snapshot
+from tui.snapshot import PURPOSES, Snapshot
+from tui.still import StillBelow
 from tui.widgets.line import Line, Part
 from tui.widgets.states import TooSmall
 from tui.widgets.status_bar import percent
@@ -59,7 +60,7 @@ def scroll(pane: Scrollable, how: str) -> None:
             pane.bottom()
 
 
-class LabScreen(Screen[None]):
+class LabScreen(StillBelow, Screen[None]):
     """A screen that looks at the lab and decides nothing. Subclasses say what its actions do."""
 
     DEFAULT_CSS = """
@@ -73,6 +74,8 @@ class LabScreen(Screen[None]):
     """the first words of the help page"""
     FOOTER: ClassVar[Mapping[str, int]] = {}
     """actions of the last row, and which are left out first where it is narrow; 0 are never"""
+    UNSEEN: ClassVar[Sequence[str]] = ()
+    """those of them that are not in the row at all while they cannot act"""
 
     def __init__(self, client: Client, *, keymap: Mapping[str, str] | None = None) -> None:
         super().__init__()
@@ -93,6 +96,10 @@ class LabScreen(Screen[None]):
     def leave(self) -> bool:
         """Esc: one step back on this screen; False when there is none left."""
         return False
+
+    def label(self, action: Action) -> str:
+        """What an action is called in the last row."""
+        return action.label
 
     @property
     def view(self) -> View:
@@ -148,8 +155,8 @@ class LabScreen(Screen[None]):
                 from tui.screens.help import Palette
 
                 self.app.push_screen(Palette(self.view, self.keymap, self.HERE), self._chosen)
-            case "experiments":
-                self.post_message(Go("experiments"))
+            case "experiments" | "live" | "researcher" | "decisions":
+                self.post_message(Go(action_id))
             case _ if action_id.startswith("pane_"):
                 self.post_message(Go("review", pane=action_id.removeprefix("pane_")))
             case _:
@@ -165,8 +172,8 @@ class LabScreen(Screen[None]):
 
     # ---- rows that every such screen has -----------------------------------------------------------------------
 
-    def heading(self, title: str, facts: str) -> list[Part]:
-        """The first row: where one is, what of the lab must not be missed meanwhile."""
+    def heading(self, title: str, facts: str, *, run: bool = True) -> list[Part]:
+        """The first row: where one is, what of the lab must not be missed meanwhile; `run`: the live run too."""
         lab = self.lab
         parts = [
             Part(Content.styled(f" {one_line(self.client.lab.name, 20)}", "bold"), 5),
@@ -175,8 +182,8 @@ class LabScreen(Screen[None]):
         ]
         if lab.problem:
             parts.append(Part(Content.styled("the record cannot be read", "bold $text-error"), 0))
-        if lab.run is not None:
-            who = f"#{lab.run.experiment_id}" if lab.run.experiment_id else str(lab.run.purpose)
+        if run and lab.run is not None:
+            who = f"#{lab.run.experiment_id}" if lab.run.experiment_id else PURPOSES[lab.run.purpose]
             # whole fives: a number that moves twice a second is bytes on the line for nothing
             words = f"▶ {who} {percent(int(lab.run.progress * 20) / 20)}"
             parts.append(Part(Content.styled(words, "$text-success"), 3))
@@ -193,11 +200,13 @@ class LabScreen(Screen[None]):
         for action_id, rank in self.FOOTER.items():
             action = BY_ID[action_id]
             reason = action.why_disabled(view)
-            key = " ".join(keys_of(action, self.keymap)[:1])
+            if reason and action_id in self.UNSEEN:
+                continue
+            key, label = " ".join(keys_of(action, self.keymap)[:1]), self.label(action)
             words = (
-                Content.styled(f" {key} {action.label}", "$foreground-disabled")
+                Content.styled(f" {key} {label}", "$foreground-disabled")
                 if reason
-                else Content.assemble((f" {key}", "bold $text-accent"), f" {action.label}")
+                else Content.assemble((f" {key}", "bold $text-accent"), f" {label}")
             )
             parts.append(Part(words, rank + 6 if reason and rank else rank, None, action_id))
         return parts

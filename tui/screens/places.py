@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
 from textual.message import Message
@@ -13,14 +14,19 @@ if TYPE_CHECKING:  # made when they are first gone to: the first paint does with
     from tui.detail import Sources
     from tui.screens.compare import Compare
     from tui.screens.experiments import Experiments
+    from tui.screens.lab_screen import LabScreen
     from tui.screens.review import Review
+    from tui.screens.versions import Versions
+
+BESIDE_REVIEW = ("experiments", "compare", "live", "researcher", "decisions", "versions")
 
 
 class Go(Message):
     """Somebody wants to be on another screen.
 
-    `experiments`; `compare` with the experiments to be compared; `review`, with an experiment to be shown or with the
-    name of a pane; `back`: where one came from.
+    `experiments`, `live`, `researcher`, `decisions`; `compare` with the experiments to be compared; `versions`
+    with the experiment whose patch it is about; `review`, with an experiment to be shown or with the name of a pane;
+    `back`: where one came from.
     """
 
     def __init__(self, place: str, experiments: tuple[int, ...] = (), pane: str = "") -> None:
@@ -37,20 +43,19 @@ class Places:
 
     def __init__(self, app: App[Any], review: Review, sources: Sources) -> None:
         self._app, self._review, self._sources = app, review, sources
-        self._experiments: Experiments | None = None
-        self._compare: Compare | None = None
+        self._made: dict[str, LabScreen] = {}
         self._way: list[str] = []
         """where one came from"""
         app.add_mode("review", lambda: review)
-        app.add_mode("experiments", lambda: self.experiments)
-        app.add_mode("compare", lambda: self.compare)
+        for place in BESIDE_REVIEW:
+            app.add_mode(place, partial(self.screen, place))
 
     def go(self, way: Go) -> None:
         here = self._app.current_mode
         match way.place:
             case "back":
                 place = self._way.pop() if self._way else "review"
-            case "experiments" | "compare" as place if place != here:
+            case place if place in BESIDE_REVIEW and place != here:
                 # each place lies on the way back at most once
                 at = self._way.index(place) if place in self._way else None
                 self._way = [*self._way, here] if at is None else self._way[:at]
@@ -58,33 +63,62 @@ class Places:
                 pass
         if way.place == "compare":
             self.compare.take(way.experiments)
+        elif way.place == "versions":
+            cast("Versions", self.screen("versions")).take(way.experiments[0])
         self._app.switch_mode(place)
+        if here == "review" and place != here:
+            self._review.desk.look_away()
         if place == "review":
             self._way.clear()
-            # keys that decide are inert for a moment: what lies on the desk may have come up out of sight
-            self._review.desk.arrived = self._review.desk.clock()
+            self._review.desk.look_back()
             if way.pane:
                 self._review.panes.select(way.pane)
             elif way.experiments:
                 self._review.open(way.experiments[0])
 
     def lab_changed(self, lab: Snapshot) -> None:
-        for screen in (self._experiments, self._compare):
-            if screen is not None:
-                screen.lab_changed(lab)
+        for screen in self._made.values():
+            screen.lab_changed(lab)
+
+    def screen(self, place: str) -> LabScreen:
+        """A screen beside Review, made when it is first gone to."""
+        if place not in self._made:
+            self._made[place] = self._make(place)
+        return self._made[place]
 
     @property
     def experiments(self) -> Experiments:
-        if self._experiments is None:
-            from tui.screens.experiments import Experiments
-
-            self._experiments = Experiments(self._review.client, keymap=self._review.keymap)
-        return self._experiments
+        return cast("Experiments", self.screen("experiments"))
 
     @property
     def compare(self) -> Compare:
-        if self._compare is None:
-            from tui.screens.compare import Compare
+        return cast("Compare", self.screen("compare"))
 
-            self._compare = Compare(self._review.client, self._sources, keymap=self._review.keymap)
-        return self._compare
+    def _make(self, place: str) -> LabScreen:
+        client, keymap, symbols = self._review.client, self._review.keymap, self._review.look.symbols
+        match place:
+            case "experiments":
+                from tui.screens.experiments import Experiments
+
+                return Experiments(client, keymap=keymap, symbols=symbols)
+            case "compare":
+                from tui.screens.compare import Compare
+
+                return Compare(client, self._sources, keymap=keymap, symbols=symbols)
+            case "live":
+                from tui.screens.live import Live
+
+                return Live(client, self._review, keymap=keymap)
+            case "researcher":
+                from tui.screens.researcher import Researcher
+
+                return Researcher(self._review, self._sources, keymap=keymap)
+            case "decisions":
+                from tui.screens.decisions import Decisions
+
+                return Decisions(client, keymap=keymap)
+            case "versions":
+                from tui.screens.versions import Versions
+
+                return Versions(client, self._sources, keymap=keymap)
+        raise AssertionError(place)

@@ -152,19 +152,34 @@ def tour_takes(screen: Review, action_id: str) -> bool:
     return True
 
 
-def experiments(screen: Review) -> None:
-    screen.post_message(Go("experiments"))
-
-
 def compare(screen: Review) -> None:
     """What is shown beside the champion it is measured against."""
     if screen.desk.shown is not None:
         screen.post_message(Go("compare", (screen.desk.shown,)))
 
 
+def versions(screen: Review) -> None:
+    """How the patch on the screen became what it is."""
+    if screen.desk.shown is not None:
+        screen.post_message(Go("versions", (screen.desk.shown,)))
+
+
+def go(place: str) -> Callable[[Review], None]:
+    """The way to another screen."""
+
+    def on(screen: Review) -> None:
+        screen.post_message(Go(place))
+
+    return on
+
+
 ACTIONS: Mapping[str, Callable[[Review], None]] = {
-    "experiments": experiments,
+    "experiments": go("experiments"),
     "compare": compare,
+    "versions": versions,
+    "live": go("live"),
+    "researcher": go("researcher"),
+    "decisions": go("decisions"),
     "toggle_hunk": toggle_hunk,
     "next_hunk": next_hunk,
     "previous_hunk": previous_hunk,

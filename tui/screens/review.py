@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from core.errors import LabError, StoreError
-from core.models import Experiment, Run, State
+from core.models import Experiment, Purpose, Run, State
 from core.requests import NoEngine, Request
 from core.store.reader import Reader
 from core.text import clean
@@ -23,9 +23,11 @@ from tui.client import Client
 from tui.desk import Desk
 from tui.detail import Detail, Sources, blocked, left_over, load
 from tui.look import Look
+from tui.personal import Drafts
 from tui.screens import deciding, reading, steering
 from tui.screens.drawing import Drawing
 from tui.snapshot import Snapshot
+from tui.still import StillBelow
 from tui.tour import Memory
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line
@@ -48,7 +50,7 @@ def bindings() -> list[BindingType]:
     ]
 
 
-class Review(Screen[None]):
+class Review(StillBelow, Screen[None]):
     """Holds what is on the desk; widgets below only draw. Nothing here writes but through `client.ask`."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings()
@@ -64,13 +66,14 @@ class Review(Screen[None]):
         read_only: str = "",
         look: Look | None = None,
         tour: Memory | None = None,
+        drafts: Drafts | None = None,
     ) -> None:
         super().__init__()
         self.look = look or Look()
         self._tour = tour
         """remembers whether the tour was ever shown; None: no tour by itself"""
         self.client = client
-        self.desk = Desk(clock)
+        self.desk = Desk(clock, drafts=drafts or Drafts())
         self.start_engine = start_engine
         self.keymap = dict(self.look.keymap)
         for action in ACTIONS:
@@ -157,9 +160,10 @@ class Review(Screen[None]):
             can_start=self.start_engine is not None,
             busy=self.busy,
             loading=shown is None and self.desk.shown is not None,
-            hidden="" if self.panes.patch_in_sight else "only the list is on the screen: Enter opens, Esc goes back",
+            hidden="" if self.panes.patch_in_sight else "the list covers the patch: Enter opens it",
             problem=self.blocked or self.left_over,
             hunks=self.detail.hunks if shown and self.detail else 0,
+            versions=len(self.detail.versions) if shown and self.detail else 0,
             kept=diff.kept,
             waiting=len(lab.queue),
             undo=self.desk.undoable(lab),
@@ -220,7 +224,7 @@ class Review(Screen[None]):
         if not same or before is None or before.text != detail.text or before.files != detail.files:
             if same and detail.experiment.state is State.PROPOSED:
                 self.desk.arrived = self.desk.clock()
-                self.toast(f"#{experiment_id} has a new version of its patch: read it again")
+                self.toast(f"#{experiment_id} has a new version of its patch: {key_of('versions')} shows what changed")
             self.left_over = ""
             self.panes.diff.empty_text = "There is no patch."
             self.panes.diff.show(rows, hunks=detail.hunks)
@@ -249,7 +253,8 @@ class Review(Screen[None]):
         shown = self.desk.shown
         own = [run for run in self.lab.live if run.experiment_id == shown and shown is not None]
         if not own and self.detail and self.shown:
-            own = list(self.detail.runs)
+            # an audit evaluates what a run made before it: the curve and the log to read are that run's
+            own = [run for run in self.detail.runs if run.purpose is not Purpose.AUDIT] or list(self.detail.runs)
         return own[-1] if own else self.lab.run or self.lab.last_run
 
     def toast(self, words: str, hint: str = "", *, severity: str = "information", seconds: float = 5.0) -> None:

@@ -6,15 +6,17 @@ import asyncio
 import os
 import shlex
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import LabError
-from core.models import Autonomy, State, Verdict
+from core.models import Autonomy, Run, State, Verdict
 from core.requests import Pause, Resume, SetAutonomy, StopRun, Tell
 from core.text import clean, one_line
 from tui.actions import key_of
-from tui.snapshot import Snapshot
+from tui.snapshot import PURPOSES, Snapshot
+from tui.widgets.queue import VERDICTS
 from tui.widgets.states import compared, interval
 from tui.widgets.status_bar import percent
 
@@ -27,6 +29,8 @@ LEVELS = {
     Autonomy.GUARDED: "short patches without a finding run by themselves; the others wait for you",
     Autonomy.FULL: "every valid patch runs by itself, unless a guard calls something in it a danger",
 }
+
+UNREAD = "The offline researcher cannot read prose: it waits until a model proposes."
 
 
 def autonomy(screen: Review) -> None:
@@ -91,13 +95,13 @@ def pause_label(lab: Snapshot) -> str:
     return "resume" if lab.paused else "try again" if lab.preparation.state == "failed" else "pause"
 
 
-def stop_run(screen: Review) -> None:
-    """End the live run; asks first."""
+def stop_run(screen: Review, run: Run | None = None) -> None:
+    """End this run, or the newest live one; asks first."""
     from tui.screens.dialogs import Confirm
 
-    run = screen.lab.run
+    run = run or screen.lab.run
     assert run is not None
-    who = f"#{run.experiment_id}" if run.experiment_id else f"the {run.purpose} run"
+    who = f", of #{run.experiment_id}," if run.experiment_id else f", {PURPOSES[run.purpose]},"
 
     def answered(sure: bool | None) -> None:
         if sure:
@@ -106,7 +110,7 @@ def stop_run(screen: Review) -> None:
             )
 
     lines = [
-        f"Run {run.id} of {who} is at {percent(run.progress)} of its budget ({one_line(run.phase, 16)}).",
+        f"Run {run.id}{who} is at {percent(run.progress)} of its budget ({one_line(run.phase, 16)}).",
         "It ends now; its result does not count. Its patch and its log are kept.",
     ]
     screen.app.push_screen(Confirm(f"Stop run {run.id}?", lines, yes="Stop it"), answered)
@@ -114,6 +118,9 @@ def stop_run(screen: Review) -> None:
 
 def message(screen: Review) -> None:
     """Words the researcher must answer."""
+    if screen.lab.researcher.kind == "offline":
+        _tell(screen, "message", "A message to the researcher", UNREAD, "it waits until a model proposes")
+        return
     _tell(
         screen, "message", "A message to the researcher",
         "It is told with everything else; the next proposal answers it.",
@@ -123,6 +130,9 @@ def message(screen: Review) -> None:
 
 def idea(screen: Review) -> None:
     """An idea to turn into a patch."""
+    if screen.lab.researcher.kind == "offline":
+        _tell(screen, "idea", "An idea for the researcher", UNREAD, "it waits until a model proposes")
+        return
     _tell(
         screen, "idea", "An idea for the researcher",
         "In your words; it comes back as a patch to review.",
@@ -133,19 +143,24 @@ def idea(screen: Review) -> None:
 def _tell(screen: Review, kind: str, title: str, asked: str, after: str) -> None:
     from tui.screens.dialogs import TextDialog
 
+    drafts = screen.desk.drafts
+
     def answered(answer: Answer | None) -> None:
-        if answer is None:
-            return
-        screen.desk.drafts[kind, None] = answer.text
-        if answer.sent:
+        if answer and answer.sent:
             screen.send(Tell(answer.text, kind=kind), f"sending the {kind}", sent)
 
     def sent(answer: Mapping[str, Any]) -> None:
-        screen.desk.drafts.pop((kind, None), None)
+        drafts.drop(kind)
         screen.toast(f"the researcher has it: {after}")
 
-    draft = screen.desk.drafts.get((kind, None), "")
-    dialog = TextDialog(title, asked, send="sends it", empty="nothing was typed", draft=draft)
+    dialog = TextDialog(
+        title,
+        asked,
+        send="sends it",
+        empty="nothing was typed",
+        draft=drafts.words(kind),
+        keep=partial(drafts.keep, kind),
+    )
     screen.app.push_screen(dialog, answered)
 
 
@@ -166,20 +181,8 @@ def restart_engine(screen: Review) -> None:
 
 
 def detach(screen: Review) -> None:
-    """Leave; the engine goes on. Asks first where an edit was begun: that lives in this screen alone."""
-    from tui.screens.dialogs import Confirm
-
-    def leave(sure: bool | None) -> None:
-        if sure:
-            screen.app.exit(farewell(screen.lab, screen.client.lab.root))
-
-    begun = sorted({number for number, _ in screen.desk.edits})
-    if begun:
-        edits = ", ".join(f"#{number}" for number in begun)
-        lines = [f"The edit of {edits} was begun and not approved.", "It is lost when you leave; the proposals stay."]
-        screen.app.push_screen(Confirm("Leave the edit behind?", lines, yes="Leave"), leave)
-    else:
-        leave(True)
+    """Leave; the engine goes on, and what was begun here is there again the next time."""
+    screen.app.exit(farewell(screen.lab, screen.client.lab.root))
 
 
 def farewell(lab: Snapshot, root: Path) -> str:
@@ -191,7 +194,7 @@ def farewell(lab: Snapshot, root: Path) -> str:
     lines = ["Detached; the engine goes on."]
     run = lab.run
     if run is not None:
-        who = f"#{run.experiment_id}" if run.experiment_id else str(run.purpose)
+        who = f"#{run.experiment_id}" if run.experiment_id else PURPOSES[run.purpose]
         lines.append(f"Running: {who}, {one_line(run.phase, 16)}, {percent(run.progress)} of its budget.")
     approved = lab.counts.get(State.APPROVED, 0)
     waiting = len(lab.queue)
@@ -216,9 +219,10 @@ def tell_news(screen: Review, before: Snapshot) -> None:
         if now is None or now.state is not State.JUDGED or (was and was.state is State.JUDGED):
             continue
         measured = f", {compared(screen.lab, now)}: Δ {interval(now)}" if now.delta is not None else ""
+        word = VERDICTS[now.verdict][2] if now.verdict else "judged"
         bad = now.verdict in (Verdict.CRASHED, Verdict.SUSPECT, Verdict.VOID)
         screen.toast(
-            f"#{number} {now.verdict}{measured}", one_line(now.title, 60), severity="warning" if bad else "information"
+            f"#{number} {word}{measured}", one_line(now.title, 60), severity="warning" if bad else "information"
         )
 
 

@@ -21,7 +21,7 @@ from core.models import Series
 from core.text import one_line
 from tui.render.braille import Cell, Symbols
 from tui.render.curves import Chart as Drawing
-from tui.render.curves import XAxis, changed_spans, draw, in_words, smooth, trace
+from tui.render.curves import XAxis, changed_spans, draw, in_words, newest, smooth, trace
 from tui.widgets.sight import in_sight
 
 REPAINT_SECONDS = 0.5
@@ -49,6 +49,7 @@ class Chart(Widget):
         *,
         symbols: str = "braille",
         slow: bool = False,
+        compact: bool = False,
         clock: Callable[[], float] = time.monotonic,
         id: str | None = None,  # noqa: A002 (Textual's word)
         classes: str | None = None,
@@ -57,6 +58,8 @@ class Chart(Widget):
         self.symbols = symbols
         """`braille`, `block` or `ascii`"""
         self.repaint_seconds = REPAINT_SECONDS * (2 if slow else 1)
+        self.compact = compact
+        """one of several: its name and its newest value over the curve, no line in words"""
         self.clock = clock
         self.log_scale = False
         self.smoothing = 0
@@ -91,11 +94,14 @@ class Chart(Widget):
         new = (series, champion or NOTHING, end or 0.0, (title, unit, note))
         if new == (self._series, self._champion, self._end, self._words):
             return
-        if (series.name, new[1].step[:1]) != (self._series.name, self._champion.step[:1]):
-            self._drawing = None  # another curve: the window starts afresh
+        other = (series.name, title, new[1].step[:1]) != (self._series.name, self._words[0], self._champion.step[:1])
         self._series, self._champion, self._end, self._words = new
         self._stale = True
-        self._paint_soon()
+        if other and self._visible:
+            self._repaint()  # another curve: its window starts afresh, and whoever asked for it does not wait
+        else:
+            self._drawing = None if other else self._drawing
+            self._paint_soon()
 
     def toggle_log(self) -> None:
         self.log_scale = not self.log_scale
@@ -121,6 +127,13 @@ class Chart(Widget):
     def reset(self) -> None:
         self.log_scale, self.smoothing, self.axis, self.whole = False, 0, 0, False
         self._repaint()
+
+    def look_like(self, other: Chart) -> None:
+        """The same scale, smoothing and axis as another one."""
+        theirs = (other.log_scale, other.smoothing, other.axis, other.whole)
+        if theirs != (self.log_scale, self.smoothing, self.axis, self.whole):
+            self.log_scale, self.smoothing, self.axis, self.whole = theirs
+            self._repaint()
 
     @property
     def summary(self) -> str:
@@ -165,7 +178,7 @@ class Chart(Widget):
         drawing = self._make_picture(before)
         width, height = self.size
         regions = [Region(x, y + 1, length, 1) for x, y, length in changed_spans(before, drawing)]
-        for y, old, new in ((0, head, self._head), (height - 1, foot, self._foot)):
+        for y, old, new in ((0, head, self._head), (height - 1, foot, self._foot))[: 1 if self.compact else 2]:
             regions += [Region(x, y, length, 1) for x, length in _changed(old, new, width)]
         if regions:
             self.refresh(*regions)
@@ -180,8 +193,8 @@ class Chart(Widget):
         """Everything that `render_line` shows; `before` keeps the axes where they were."""
         self._painted, self._stale, self._fitted = self.clock(), False, self.size
         width, height = self.size
-        self._drawing = self._draw(width, max(height - 2, 0), before)
-        self._head, self._foot = self._headline(width), one_line(self.summary, width)
+        self._drawing = self._draw(width, max(height - (1 if self.compact else 2), 0), before)
+        self._head, self._foot = self._headline(width), "" if self.compact else one_line(self.summary, width)
         return self._drawing
 
     def _draw(self, width: int, height: int, before: Drawing | None) -> Drawing:
@@ -203,6 +216,7 @@ class Chart(Widget):
             whole=self.whole,
             window=before.window if before else None,
             symbols=Symbols(self.symbols),
+            ends=not self.compact,
         )
 
     def _last_x(self) -> float:
@@ -213,6 +227,8 @@ class Chart(Widget):
 
     def _headline(self, width: int) -> str:
         title, unit, note = self._words
+        if self.compact:
+            return one_line(f"{title or self._series.name} {newest(self._series)}", width)
         words = [one_line(title or self._series.name, width)]
         words += [f"({one_line(unit, 20)})"] if unit else []
         words += ["dotted: champion"] if self._champion.step else []
@@ -229,10 +245,11 @@ class Chart(Widget):
         width, height = self.size
         if y == 0:
             return self._text(self._head, "chart--title")
-        if y == height - 1:
+        if y == height - 1 and not self.compact:
             return self._text(self._foot, "")
         if self._drawing.window is None and y == 1:
-            return self._text("No points yet: the curve begins with the first training step.", "chart--champion")
+            words = "No points yet" if self.compact else "No points yet: the curve begins with the first training step."
+            return self._text(words, "chart--champion")
         rows = self._drawing.rows
         return self._cells(rows[y - 1]) if y - 1 < len(rows) else Strip.blank(width, self.rich_style)
 

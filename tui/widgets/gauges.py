@@ -1,9 +1,12 @@
-"""What the devices do: use, memory, power and temperature, a line or two a device, with a few minutes of history."""
+"""What the devices do, with a few minutes of history: a GPU's use, memory, power, temperature and clock; a processor's
+use, memory, load and cores.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import ClassVar
 
@@ -22,8 +25,12 @@ HISTORY = 48
 """steps kept"""
 SILENT_SECONDS = 30.0
 """a device whose newest sample is this much older than another's is called silent"""
-ONE_LINE = 76
-"""columns from which a device needs a single line"""
+ONE_LINE, WITH_CLOCK = 76, 90
+"""columns from which a device needs a single line, and from which the clock is in it"""
+FEW = 4
+"""devices that are shown in detail; more of them stand closer"""
+PAST = 12
+"""cells of history where there is little room"""
 
 JOIN = 8
 """cells: to move the cursor costs as much"""
@@ -37,7 +44,7 @@ _RIGHT = (0, 0x80, 0xA0, 0xB0, 0xB8)
 
 
 class Gauges(Widget):
-    """One or two lines a device. What the device does not say is `–`. Repaints the part of a line that changed."""
+    """A few lines a device. What the device does not say is `–`. Repaints the part of a line that changed."""
 
     DEFAULT_CSS = """
     Gauges { height: auto; }
@@ -49,10 +56,21 @@ class Gauges(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"gauges--name", "gauges--bar", "gauges--hot", "gauges--quiet"}
     ALLOW_SELECT = False
 
-    def __init__(self, *, symbols: str = "braille", id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        *,
+        symbols: str = "braille",
+        detailed: bool = False,
+        empty_text: str = "No device has reported yet.",
+        id: str | None = None,  # noqa: A002 (Textual's word)
+        classes: str | None = None,
+    ) -> None:
         super().__init__(id=id, classes=classes)
         self.symbols = symbols
         """`braille`, `block` or `ascii`"""
+        self.detailed = detailed
+        """a bar for the memory and every core of a processor, where there are few devices"""
+        self.empty_text = empty_text
         self._latest: dict[str, Gauge] = {}
         self._history: dict[str, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=HISTORY))
         self._lines: list[list[Run]] = []
@@ -117,21 +135,24 @@ class Gauges(Widget):
 
     def _draw(self, width: int) -> list[list[Run]]:
         if not self._latest:
-            return [[("No device has reported yet.", "gauges--quiet")]]
+            return [[(self.empty_text, "gauges--quiet")]]
         newest = max(gauge.at for gauge in self._latest.values())
+        detailed = self.detailed and len(self._latest) <= FEW
+        cells = max(min(width - 32, HISTORY // 2), 0) if detailed else PAST
         lines = []
         # GPUs first, as they are the busy ones; the processor after them
         for device in sorted(self._latest, key=lambda name: (name == "cpu", name)):
             gauge = self._latest[device]
-            silent, blocks = newest - gauge.at > SILENT_SECONDS, self.symbols != "ascii"
-            lines += device_lines(gauge, self._sparkline(device), width, silent=silent, blocks=blocks)
+            past = self._sparkline(device, cells) if newest - gauge.at <= SILENT_SECONDS else None
+            draw = detailed_lines if detailed else device_lines
+            lines += draw(gauge, past, width, self.symbols)
         return lines
 
-    def _sparkline(self, device: str) -> str:
+    def _sparkline(self, device: str, cells: int) -> str:
         steps = dict(self._history[device])
         last = max(steps, default=0)
         # two steps share a braille cell: begin on an even one, or every new step would shift them all
-        values = [steps.get(bucket) for bucket in range(last // 2 * 2 - 22, last + 1)]
+        values = [steps.get(bucket) for bucket in range(last // 2 * 2 - 2 * (cells - 1), last + 1)]
         return sparkline(values, self.symbols)
 
 
@@ -141,59 +162,128 @@ def finite(gauge: Gauge) -> Gauge:
     def known(value: float | None) -> float | None:
         return value if value is not None and isfinite(value) else None
 
-    return Gauge(
-        device=gauge.device,
-        at=gauge.at,
+    return replace(
+        gauge,
         utilization=known(gauge.utilization),
         memory_used=known(gauge.memory_used),
         memory_total=known(gauge.memory_total),
         power=known(gauge.power),
         temperature=known(gauge.temperature),
+        clock=known(gauge.clock),
+        load=known(gauge.load),
+        cores=gauge.cores if gauge.cores.isascii() and gauge.cores.isdigit() else "",
     )
 
 
-def device_lines(gauge: Gauge, history: str, width: int, *, silent: bool, blocks: bool) -> list[list[Run]]:
-    """One device in one line, or in two where the terminal is narrow. What changes most stands first."""
-    quiet = "gauges--quiet"
-    name = one_line(gauge.device, 8)
-    used, total = bytes_text(gauge.memory_used), bytes_text(gauge.memory_total)
-    if UNKNOWN not in (used, total) and used.split()[-1] == total.split()[-1]:
-        used = used.split()[0]
-    hot = "gauges--hot" if gauge.temperature is not None and gauge.temperature >= 90 else ""
-    degrees = UNKNOWN if gauge.temperature is None else f"{gauge.temperature:.0f}"
-    watts = UNKNOWN if gauge.power is None else f"{gauge.power:.0f}"
-    percent = UNKNOWN if gauge.utilization is None else f"{gauge.utilization:.0f}"
-    head: list[Run] = [(f"{name:<8}", "gauges--name"), (f" {percent:>3} %", "")]
-    # a processor has no sensor for power here, and its memory is the machine's
-    share = UNKNOWN if used == total == UNKNOWN else f"{used}/{total}"
-    memory: Run = (f"  {share} {'RAM' if gauge.device == 'cpu' else 'VRAM'}", "" if share != UNKNOWN else quiet)
-    sensors: list[Run] = [(f"  {watts:>3} W", "" if watts != UNKNOWN else quiet)]
-    sensors += [(f"  {degrees:>3} °C{' hot' if hot else ''}", hot or ("" if degrees != UNKNOWN else quiet))]
-    past: list[Run] = [("  silent", quiet)] if silent else [(f"  {history}", "gauges--bar")]
+def device_lines(gauge: Gauge, past: str | None, width: int, symbols: str) -> list[list[Run]]:
+    """One device in one line, or in two where the terminal is narrow. What changes most stands first.
+
+    `past` is its history; None: it has been silent.
+    """
+    head, share = _head(gauge), _memory(gauge)
+    memory: Run = (f"  {share} {'RAM' if _is_cpu(gauge) else 'VRAM'}", _quiet(share))
+    history: Run = _history(past)
     if width >= ONE_LINE:
-        room = min(width - 71, 20)
-        warning: Run = (" " * (4 if not hot else 0), "")  # room for the word, so that columns stay in line
+        clocked = width >= WITH_CLOCK
+        sensors = _sensors(gauge, clock=clocked)
+        # room for the word `hot`, so that columns stay in line
+        pad: Run = (" " * max((29 if clocked else 19) - sum(len(text) for text, _ in sensors), 0), "")
+        room = min(width - (81 if clocked else 71), 20)
         return [
             [
                 *head,
                 *sensors,
-                warning,
+                pad,
                 (f"{memory[0]:<22}", memory[1]),
-                *bar(gauge.utilization, room, blocks=blocks),
-                *past,
+                *bar(gauge.utilization, room, symbols),
+                history,
             ]
         ]
-    room = max(min(width - 14 - len(past[0][0]) - 2, 20), 0)
-    return [[*head, *bar(gauge.utilization, room, blocks=blocks), *past], [(" " * 8, ""), *sensors, memory]]
+    room = max(min(width - 14 - len(history[0]) - 2, 20), 0)
+    clocked = width >= 8 + 25 + len(memory[0])
+    return [
+        [*head, *bar(gauge.utilization, room, symbols), history],
+        [(" " * 8, ""), *_sensors(gauge, clock=clocked), memory],
+    ]
 
 
-def bar(percent: float | None, cells: int, *, blocks: bool) -> list[Run]:
+def detailed_lines(gauge: Gauge, past: str | None, width: int, symbols: str) -> list[list[Run]]:
+    """One device with a bar for its memory; a processor with its load and each core, a GPU with what it draws."""
+    room = max(min(width - 20, 12), 0)
+    used, total = gauge.memory_used, gauge.memory_total
+    percent = 100 * used / total if used is not None and total else None
+    share = _memory(gauge)
+    lines: list[list[Run]] = [
+        [*_head(gauge), *bar(gauge.utilization, room, symbols), _history(past)],
+        [(_row("memory", percent), ""), *bar(percent, room, symbols), (f"  {share}", _quiet(share))],
+    ]
+    if not _is_cpu(gauge):
+        return [*lines, [("  sensors", ""), *_sensors(gauge, clock=True)]]
+    of = f" on {len(gauge.cores)} core{'s' if len(gauge.cores) > 1 else ''}" if gauge.cores else ""
+    load = UNKNOWN if gauge.load is None else f"{gauge.load:.1f}"
+    lines.append([(f"  load  {load:>6}{of}", _quiet(load))])
+    if gauge.cores:
+        lines.append([("  cores   ", ""), (cores_text(gauge.cores, max(width - 10, 0), symbols), "gauges--bar")])
+    return lines
+
+
+def cores_text(cores: str, room: int, symbols: str) -> str:
+    """A bar for each core; two to a cell where they are many, digits where there are no bars."""
+    if len(cores) > room:
+        return sparkline([10.0 * int(digit) for digit in cores], symbols)[:room]
+    return cores if symbols == "ascii" else "".join(_LEVELS["block"][int(digit) * 8 // 10] for digit in cores)
+
+
+def _is_cpu(gauge: Gauge) -> bool:
+    return gauge.device == "cpu"
+
+
+def _quiet(words: str) -> str:
+    return "gauges--quiet" if words == UNKNOWN else ""
+
+
+def _row(name: str, percent: float | None) -> str:
+    return f"  {name:<6}{UNKNOWN if percent is None else f'{percent:.0f}':>4} %"
+
+
+def _head(gauge: Gauge) -> list[Run]:
+    percent = UNKNOWN if gauge.utilization is None else f"{gauge.utilization:.0f}"
+    return [(f"{one_line(gauge.device, 8):<8}", "gauges--name"), (f" {percent:>3} %", "")]
+
+
+def _history(past: str | None) -> Run:
+    return ("  silent", "gauges--quiet") if past is None else (f"  {past}", "gauges--bar")
+
+
+def _memory(gauge: Gauge) -> str:
+    """`44.1/79.6 GiB`."""
+    used, total = bytes_text(gauge.memory_used), bytes_text(gauge.memory_total)
+    if UNKNOWN not in (used, total) and used.split()[-1] == total.split()[-1]:
+        used = used.split()[0]
+    return UNKNOWN if used == total == UNKNOWN else f"{used}/{total}"
+
+
+def _sensors(gauge: Gauge, *, clock: bool) -> list[Run]:
+    """What a GPU draws, how hot and how fast it is; of a processor, which has no such sensors here, the load."""
+    if _is_cpu(gauge):
+        load = UNKNOWN if gauge.load is None else f"{gauge.load:.1f}"
+        return [(f"  load {load:>5}", _quiet(load)), (f"{f' of {len(gauge.cores)}' if gauge.cores else '':<7}", "")]
+    hot = gauge.temperature is not None and gauge.temperature >= 90
+    watts = UNKNOWN if gauge.power is None else f"{gauge.power:.0f}"
+    degrees = UNKNOWN if gauge.temperature is None else f"{gauge.temperature:.0f}"
+    megahertz = UNKNOWN if gauge.clock is None else f"{gauge.clock:.0f}"
+    sensors: list[Run] = [(f"  {watts:>3} W", _quiet(watts))]
+    sensors += [(f"  {degrees:>3} °C{' hot' if hot else ''}", "gauges--hot" if hot else _quiet(degrees))]
+    return [*sensors, (f"  {megahertz:>4} MHz", _quiet(megahertz))] if clock else sensors
+
+
+def bar(percent: float | None, cells: int, symbols: str) -> list[Run]:
     """`percent` of `cells` filled."""
     if cells < 4:
         return []
     if percent is None:  # an empty bar would say that it idles
         return [(" " * (cells + 2), "")]
-    full, empty = "█░" if blocks else "#."
+    full, empty = "█░" if symbols != "ascii" else "#."
     filled = round(min(max(percent, 0.0), 100.0) / 100 * cells)
     return [("  " + full * filled, "gauges--bar"), (empty * (cells - filled), "gauges--quiet")]
 

@@ -22,6 +22,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from core.text import bytes_text, clean, log_lines
+from tui.widgets.line import changed
 from tui.widgets.sight import in_sight
 
 WINDOW = 4 * 2**20
@@ -173,8 +174,15 @@ class LogTail(Widget, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"log-tail--match", "log-tail--note"}
     ALLOW_SELECT = False
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 (Textual's word)
+    def __init__(
+        self,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        id: str | None = None,  # noqa: A002 (Textual's word)
+        classes: str | None = None,
+    ) -> None:
         super().__init__(id=id, classes=classes)
+        self.poll_seconds = poll_seconds
         self.following = True
         """the newest line stays in view"""
         self._file: TailFile | None = None
@@ -182,6 +190,7 @@ class LogTail(Widget, can_focus=True):
         self._left = 0
         self._fitted = -1  # height that the first row was chosen for
         self._match: tuple[int, str] | None = None
+        self._drawn: dict[int, Strip] = {}
         self._timer: Timer | None = None
 
     # ---- what a screen calls -----------------------------------------------------------------------------------
@@ -209,18 +218,14 @@ class LogTail(Widget, can_focus=True):
         if self._file is None or not in_sight(self):
             return
         shown_before = self._note()
-        changed = self._file.poll()
-        if changed is None:
+        from_line = self._file.poll()
+        if from_line is None:
             return
-        first = self._clamped(self._file.last if self.following else self._first)
-        if first != self._first or changed == 0 or self._note() != shown_before:
-            self._first = first
+        self._first = self._clamped(self._file.last if self.following else self._first)
+        if from_line == 0 or self._note() != shown_before:
             self.refresh()
-        else:
-            row = max(changed - first, 0)
-            height = min(self._file.last - first, self.size.height) - row
-            if height > 0:
-                self.refresh(Region(0, row, self.size.width, height))
+        elif regions := self._changed_cells():
+            self.refresh(*regions)
 
     def scroll_line(self, delta: int) -> None:
         self._go(self._first + delta)
@@ -240,6 +245,12 @@ class LogTail(Widget, can_focus=True):
         """To the newest line, and follows it."""
         self._go(self._file.last if self._file else 0)
 
+    def stay(self) -> None:
+        """Follows the end no longer: what is in view stays."""
+        if self.following:
+            self.following = False
+            self.refresh()
+
     def find(self, text: str, backwards: bool = False) -> bool:
         """Goes to the next line with this text, around the end; False when there is none."""
         if self._file is None or not text:
@@ -256,6 +267,16 @@ class LogTail(Widget, can_focus=True):
                 self._first = self._clamped(found - self._rows // 2)
         self.refresh()
         return found is not None
+
+    def _changed_cells(self) -> list[Region]:
+        """Where the rows differ from what is on the screen: lines of a training log are much alike."""
+        regions = []
+        for y in range(self.size.height):
+            drawn = self._drawn.get(y)
+            cells = changed(drawn, self._row(y)) if drawn is not None else (0, self.size.width)
+            if cells is not None:
+                regions.append(Region(cells[0], y, cells[1] - cells[0], 1))
+        return regions
 
     # ---- moving ------------------------------------------------------------------------------------------------
 
@@ -288,7 +309,7 @@ class LogTail(Widget, can_focus=True):
     # ---- Textual -----------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self._timer = self.set_interval(POLL_SECONDS, self.poll)
+        self._timer = self.set_interval(self.poll_seconds, self.poll)
 
     def on_unmount(self) -> None:
         if self._file:
@@ -308,6 +329,10 @@ class LogTail(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         self._fit()  # the first paint of a new size comes before on_resize
+        self._drawn[y] = self._row(y)
+        return self._drawn[y]
+
+    def _row(self, y: int) -> Strip:
         width, style = self.size.width, self.rich_style
         file, note = self._file, self._note()
         if note:

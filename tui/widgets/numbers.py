@@ -23,7 +23,7 @@ def numbers(
     constants, same = differing(sides)
     found = measured(runs, metric)
     names = [row[0] for row in (*constants, *found)]
-    first = min(max((width(name) for name in names), default=8), max(10, room // 4), 24) + 1
+    first = min(max((width(name) for name in names), default=8), max(10, room // (3 if len(sides) < 4 else 4)), 24) + 1
     cell = max(6, (room - first) // len(sides))
     parts: list[str | Content | tuple[str, str]] = []
     heads = [f"{letter} {side.name}" for letter, side in zip(LETTERS, sides, strict=False)]

@@ -8,6 +8,10 @@ from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.content import Content
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.style import Style
+from textual.visual import Visual
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -16,6 +20,8 @@ from core.store.reader import Summary
 from core.text import clean, clip, duration, number, one_line, signed
 from tui.actions import key_of
 from tui.snapshot import Snapshot
+from tui.widgets.growing_pane import follow_top
+from tui.widgets.line import changed
 from tui.widgets.status_bar import gauge, percent, thinking
 
 TONES = {
@@ -26,6 +32,8 @@ TONES = {
     "bad": ("✗", "$text-error"),
 }
 """a sign and a colour: each says it without the other"""
+STREAMED = 8
+"""rows of a text that is being written, at most"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Notice:
     progress: float | None = None
     block: tuple[str, ...] = ()
     """lines kept as they are: a traceback"""
+    stream: str = ""
+    """a text that is still being written: its end is shown"""
     whole: bool = False
     """nothing else is worth showing"""
 
@@ -129,9 +139,13 @@ def _nothing(lab: Snapshot, now: float) -> Notice:
         to_do = f"{key_of('pane_curves')} shows its curve, {key_of('pane_log')} its output"
     lines += _researcher(lab, now)
     title = "Nothing to review yet." if lab.champion or lab.live else "This lab is new: nothing was proposed yet."
-    if note.state == "thinking":
+    thinks = note.state == "thinking"
+    if thinks:
         lines.append("The first proposal comes up here by itself.")
-    return Notice("busy" if run or note.state == "thinking" else "info", title, tuple(lines), to_do, whole=True)
+    if thinks and note.words:
+        to_do = f"{key_of('researcher')} shows all it writes, {key_of('message')} tells it something"
+    stream = note.words if thinks else ""
+    return Notice("busy" if run or thinks else "info", title, tuple(lines), to_do, stream=stream, whole=True)
 
 
 def _researcher(lab: Snapshot, now: float) -> list[str]:
@@ -143,7 +157,8 @@ def _researcher(lab: Snapshot, now: float) -> list[str]:
         lines.append(
             f"Give it an idea with {key_of('idea')}, or choose another researcher (autoresearch.toml, researcher.kind)."
         )
-    if note.state == "error":
+    if note.state in ("error", "waiting"):
+        lines += [one_line(note.words, 300)] if note.words else []
         lines.append("It tries again by itself; runs and reviews are not touched.")
     if note.kind == "offline" and note.key_missing:
         lines.append(
@@ -220,11 +235,14 @@ def _running(lab: Snapshot, shown: Experiment, runs: Sequence[Run], now: float) 
     if run is None:
         done = sum(1 for r in runs if r.state is RunState.FINISHED)
         return Notice("busy", f"#{shown.id}: {done} runs are done; the next one starts when the device is free.")
-    what = "screening run" if run.purpose is Purpose.CANDIDATE else "confirmation on a fresh seed"
+    what = {Purpose.CANDIDATE: "screening run", Purpose.AUDIT: "the hidden split, before it is kept"}.get(
+        run.purpose, "confirmation on a fresh seed"
+    )
     phases = {
         "preparing": "its code is being laid out",
         "starting": "the process is starting",
         "compiling": "the model is being compiled; its time does not count",
+        "waiting": "stands ready; it trains once the run before it has been evaluated",
         "training": f"trains, {percent(run.progress)} of its budget used",
         "saving": "is saving its checkpoint",
         "evaluating": "is being evaluated in a process of its own",
@@ -236,7 +254,7 @@ def _running(lab: Snapshot, shown: Experiment, runs: Sequence[Run], now: float) 
 
 def judged(lab: Snapshot, shown: Experiment, runs: Sequence[Run], log: tuple[str, ...]) -> Notice:
     """What became of it."""
-    last = runs[-1] if runs else None
+    last = next((run for run in reversed(runs) if run.purpose is not Purpose.AUDIT), None)
     reason = one_line(shown.verdict_reason, 300)
     if shown.verdict is Verdict.CRASHED or (
         last and last.state in (RunState.DIVERGED, RunState.TIMEOUT, RunState.CRASHED)
@@ -314,14 +332,24 @@ def text_of(said: Notice, width: int = 80, bar: int = 30) -> Content:
     if said.progress is not None:
         parts += ["\n  ", gauge(said.progress, bar), f" {percent(said.progress)}"]
     parts += [f"\n  {hanging(line)}" for line in said.lines]
-    parts += [(f"\n  │ {clip(clean(line), max(width - 4, 20))}", "$foreground-muted") for line in said.block]
+    block = [*said.block, *end_of(said.stream, max(width - 4, 20))]
+    parts += [(f"\n  │ {clip(clean(line), max(width - 4, 20))}", "$foreground-muted") for line in block]
     if said.next:
         parts.append((f"\n  → {hanging(said.next, '    ')}", "$text-accent"))
     return Content.assemble(*parts)
 
 
-class Banner(Static):
-    """A notice over the panes, or, where there is nothing else to show, in their place."""
+def end_of(text: str, width: int, rows: int = STREAMED) -> list[str]:
+    """So many rows with the end of a text: they stay where they are while the next ones are written under them."""
+    if not text:
+        return []
+    wrapped = [row for line in clean(text).split("\n") for row in (wrap(line, width) or [""])]
+    shown = wrapped[follow_top(len(wrapped), rows) :]
+    return [*shown, *[""] * (rows - len(shown))]
+
+
+class Banner(Widget):
+    """A notice over the panes, or, where there is nothing else to show, in their place; repaints what changed of it."""
 
     DEFAULT_CSS = """
     Banner { height: auto; max-height: 60%; padding: 0 1; display: none; }
@@ -330,8 +358,10 @@ class Banner(Static):
     """
 
     def __init__(self) -> None:
-        super().__init__(markup=False)
+        super().__init__()
         self.said: Notice | None = None
+        self._content = Content()
+        self._rows: list[Strip] = []
 
     def say(self, said: Notice | None, *, whole: bool = False) -> None:
         """Show this; `whole`: in the place of the panes."""
@@ -347,7 +377,22 @@ class Banner(Static):
 
     def _draw(self) -> None:
         width = self.app.size.width - (4 if self.has_class("-whole") else 2)
-        self.update(Content() if self.said is None else text_of(self.said, width))
+        content = Content() if self.said is None else text_of(self.said, width)
+        if content.is_same(self._content):
+            return
+        self._content, before = content, self._rows
+        # only to be compared: Textual keeps the first style it is asked for, and this may be before any was applied
+        self._rows = Visual.to_strips(self, content, width, None, Style(), pad=True)
+        if len(before) != len(self._rows) or self.size.width != width:
+            self.refresh(layout=True)
+            return
+        pairs = enumerate(zip(before, self._rows, strict=True))
+        cells = [(y, found) for y, (old, new) in pairs if (found := changed(old, new)) is not None]
+        if cells:
+            self.refresh(*[Region(start, y, end - start, 1) for y, (start, end) in cells])
+
+    def render(self) -> Content:
+        return self._content
 
 
 class TooSmall(Widget):

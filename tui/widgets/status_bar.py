@@ -10,10 +10,11 @@ from textual.content import Content
 
 from core.models import Autonomy, Purpose, Run, State
 from core.store.reader import Summary
-from core.text import ago, clean, clip, duration, number, one_line
+from core.text import ago, duration, number, one_line
 from tui.actions import key_of
-from tui.snapshot import Snapshot
+from tui.snapshot import PURPOSES, Snapshot
 from tui.widgets.line import Part
+from tui.widgets.queue import VERDICTS
 
 if TYPE_CHECKING:
     from core.guards import Finding
@@ -27,13 +28,6 @@ SANDBOX = {
     "A": ("sandbox A", "$text-success"),
     "B": ("sandbox B, weaker", "$text-warning"),
     "C": ("NO SANDBOX", "bold $text-error"),
-}
-PURPOSES = {
-    Purpose.BASELINE: "baseline",
-    Purpose.NULL: "noise run",
-    Purpose.CANDIDATE: "",
-    Purpose.RETEST: "confirmation",
-    Purpose.LADDER: "larger scale",
 }
 
 
@@ -123,7 +117,7 @@ def heading(lab: Snapshot, shown: Summary | None, findings: Sequence[Finding], *
     """The third row: the experiment on the screen."""
     if shown is None:
         return []
-    state = str(shown.verdict) if shown.verdict else STATE_WORDS.get(shown.state, str(shown.state))
+    state = VERDICTS[shown.verdict][2] if shown.verdict else STATE_WORDS.get(shown.state, str(shown.state))
     parts = [
         Part(Content.assemble((f" #{shown.id} ", "bold"), (one_line(shown.title, 110), "bold")), 0),
         Part(Content.styled(one_line(shown.author, 32), "$foreground-muted"), 5),
@@ -157,7 +151,8 @@ def held(lab: Snapshot, now: float) -> str:
 def running(run: Run, *, now: float, trained: float | None, loss: float | None, bar: int) -> Content:
     """A live run: what, phase, share of the budget, time left."""
     who = f"#{run.experiment_id}" if run.experiment_id else ""
-    what = " ".join(word for word in (who, PURPOSES[run.purpose]) if word)
+    kind = "" if run.purpose is Purpose.CANDIDATE else PURPOSES[run.purpose]
+    what = " ".join(word for word in (who, kind) if word)
     phase = one_line(run.phase, 16)
     if phase != "training":
         elapsed = duration(max(0.0, now - run.started_at)) if run.started_at else "–"
@@ -195,7 +190,7 @@ def preparing(lab: Snapshot, bar: int) -> Content:
 def thinking(lab: Snapshot, now: float) -> str:
     """What the researcher is doing, in words."""
     note = lab.researcher
-    detail = clip(clean(" ".join(note.detail.split())), 120)
+    detail = one_line(note.line, 120)
     words = {
         "thinking": f"thinking {brief(now - note.since) if note.since else ''}".rstrip(),
         "dry": "has run dry",

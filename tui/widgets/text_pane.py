@@ -83,7 +83,14 @@ class TextPane(ScrollView, can_focus=False):
         self._rows = Visual.to_strips(self, self._content, width, None, self.visual_style, pad=True)
         size = Size(width, len(self._rows))
         if size != self.virtual_size or len(before) != len(self._rows):
-            self.virtual_size = size
+            if self.show_vertical_scrollbar == (size.height > self.container_size.height):
+                # nothing moves: a layout would paint the whole screen again
+                self.set_reactive(TextPane.virtual_size, size)
+                self._scroll_update(size)
+                if self.scroll_offset.y > self.max_scroll_y:
+                    self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+            else:
+                self.virtual_size = size
             self.refresh()
             return
         for row, (old, new) in enumerate(zip(before, self._rows, strict=True)):

@@ -9,8 +9,9 @@ from textual.content import Content
 
 from core.models import Decision, Experiment, Review, Run, RunState, Verdict, Via
 from core.text import UNKNOWN, ago, clean, duration, number, one_line
+from tui.actions import key_of
 from tui.detail import Detail
-from tui.snapshot import Snapshot
+from tui.snapshot import PURPOSES, Snapshot
 from tui.widgets.states import compared, interval
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ WORDS = {
     Decision.APPROVE_EDITED: "approved after an edit",
     Decision.REVISE: "sent back",
     Decision.VETO: "vetoed",
+    Decision.OVERRIDE: "settled by hand",
 }
 MARKS = {
     RunState.FINISHED: ("✓", "$text-success"),
@@ -38,7 +40,7 @@ def why(detail: Detail, lab: Snapshot) -> Content:
     shown = detail.experiment
     parts: list[Part] = []
     if shown.verdict is not None:
-        parts += _verdict(shown, lab)
+        parts += _verdict(shown, lab, detail.runs)
     parts += _section("Hypothesis", shown.hypothesis)
     parts += _section("Expected", shown.expected)
     parts += _section("Rationale", shown.rationale)
@@ -59,7 +61,7 @@ def _section(title: str, text: str) -> list[Part]:
     return [(f"{title}\n", "bold"), f"{body}\n\n"] if body else []
 
 
-def _verdict(shown: Experiment, lab: Snapshot) -> list[Part]:
+def _verdict(shown: Experiment, lab: Snapshot, runs: Sequence[Run]) -> list[Part]:
     assert shown.verdict is not None
     style = {Verdict.KEEP: "bold $text-success", Verdict.CRASHED: "bold $text-error"}.get(
         shown.verdict, "bold $text-warning"
@@ -72,7 +74,24 @@ def _verdict(shown: Experiment, lab: Snapshot) -> list[Part]:
         parts.append("\n")
     if shown.verdict_reason:
         parts.append(f"{clean(shown.verdict_reason)}\n")
+    if words := still_needed(shown, lab, runs):
+        parts.append((f"{words}\n", "$foreground-muted"))
     return [*parts, "\n"]
+
+
+def still_needed(shown: Experiment, lab: Snapshot, runs: Sequence[Run]) -> str:
+    """What further runs would tell: of a gain that is open, and of one that only the screening run has seen."""
+    open_yet = shown.verdict is Verdict.INCONCLUSIVE or (shown.verdict is not None and shown.confirmations == 0)
+    gain = (shown.delta or 0.0) * (-1 if lab.lab.direction == "min" else 1)
+    if not open_yet or gain <= 0 or shown.delta is None or shown.delta_low is None or shown.delta_high is None:
+        return ""
+    from core.report import typical_seconds
+    from core.verdict import plan_text, runs_left
+
+    seeds = runs_left(shown.delta, shown.delta_low, shown.delta_high, shown.confirmations or 0)
+    if seeds is None:
+        return f"to tell a gain of {gain:.2g} from noise takes thousands of runs"
+    return plan_text(f"{gain:.2g}", seeds, 2 * seeds, typical_seconds(runs), more=True)
 
 
 def when(seconds: float) -> str:
@@ -94,7 +113,8 @@ def _runs(runs: Sequence[Run], lab: Snapshot) -> Iterable[Part]:
     for run in runs:
         sign, style = MARKS.get(run.state, ("✗", "$text-error"))
         took = duration(run.ended_at - run.started_at) if run.ended_at and run.started_at else UNKNOWN
-        words = f" {run.purpose} seed {run.seed} on {one_line(run.device, 16)}: {run.state} {number(run.metric)} {took}"
+        words = f" {PURPOSES[run.purpose]} seed {run.seed} on {one_line(run.device, 16)}: {run.state}"
+        words += "".join(f" {value}" for value in (number(run.metric), took) if value != UNKNOWN)
         parts += [(sign, style), words, f" {one_line(run.error, 200)}\n" if run.error else "\n"]
     return [*parts, "\n"]
 
@@ -105,7 +125,8 @@ def _reviews(reviews: Sequence[Review], now: float) -> Iterable[Part]:
     parts: list[Part] = [("Reviews\n", "bold")]
     for review in reviews:
         who = f"policy ({one_line(review.policy, 60)})" if review.via is Via.POLICY else one_line(review.actor, 24)
-        words = f"{WORDS[review.decision]} by {who} {when(now - review.decided_at)}"
+        settled = f" as {review.verdict}" if review.verdict else ""
+        words = f"{WORDS[review.decision]}{settled} by {who} {when(now - review.decided_at)}"
         if review.undone_at is not None:
             words += ", taken back"
         parts += [words, f": {clean(review.reason)}\n" if review.reason else "\n"]
@@ -122,4 +143,6 @@ def _facts(detail: Detail, lab: Snapshot) -> Iterable[Part]:
     if detail.versions:
         version = detail.versions[-1]
         facts.append(f"patch {version.sha256[:10]}, version {version.version} ({version.source})")
+        if len(detail.versions) > 1:
+            facts.append(f"{key_of('versions')} shows what changed from version to version")
     return [("Facts\n", "bold $foreground-muted"), ("\n".join(facts), "$foreground-muted")]
