@@ -1,7 +1,11 @@
-"""How fast the engine is around a run: `python -m tests.bench.engine_latency [--runs N]`.
+"""How fast the engine is around a run: `python -m tests.bench.engine_latency [--runs N] [--profile NAME]`.
 
 Prints, for the toy target on this machine: a decision durable and answered, approval to trainer spawned on an idle
 device, and the time a device stands idle between two runs of an autonomous session (from exit.json to the next start).
+
+With a profile the runs are real ones: a lab of its own works off experiments that change nothing much, with and without
+the next run standing ready while the last one is evaluated, in turn. Printed are the seconds of each phase, from one
+run's end to the first step of the next, and how much of the wall time was neither training nor evaluation.
 """
 
 from __future__ import annotations
@@ -9,15 +13,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from core.lab import create
 from core.models import Autonomy, RunState
 from core.requests import Approve, ask
+from core.runs import local, phases
 from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
 
 
@@ -64,10 +72,62 @@ async def gaps(root: Path, runs: int) -> list[float]:
     return idle
 
 
+async def session(root: Path, options: argparse.Namespace, *, overlap: bool) -> dict[str, float]:
+    """Real runs of a profile, one after the other; returns medians of seconds, and shares."""
+    lab = create(root / "lab", profile=options.profile)
+    text = lab.config_file.read_text().replace("[runs]\n", f"[runs]\noverlap = {json.dumps(overlap)}\n")
+    text = text.replace("[runs]\n", f'[runs]\ndevices = ["{options.device}"]\n')
+    text = text.replace("[review]\n", "[review]\nundo_seconds = 0\nallow_unsandboxed = true\n")
+    text = text.replace("[judging]\n", "[judging]\nnull_runs = 1\nrerun_every = 0\nmax_confirmations = 2\n")
+    sizes = f'\n[target.sizes]\nbudget = "{options.budget}"\n' if options.budget else ""
+    lab.config_file.write_text(text + sizes)
+    # a little less learning each: hardly ever better, so that nearly every run is followed by another screening
+    script = [("MATRIX_LR = 0.04", f"MATRIX_LR = {0.01 - i / 1000:.3f}") for i in range(options.runs)]
+    async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: sum(store.verdict_counts().values()) == options.runs, seconds=36_000)
+        runs = [run for run in store.runs() if run.state == RunState.FINISHED]
+        withdrawn = len(store.runs()) - len(runs)
+    since = [local.read_since(lab.run_directory(run.id)) for run in runs]
+    seconds: list[dict[str, float]] = [run.detail["seconds"] for run in runs]
+    found = {f"{name}, median s": statistics.median(one[name] for one in seconds) for name in phases.NAMES}
+    ended = [run.ended_at or 0.0 for run in runs]
+    between = [after["training"] - before for before, after in zip(ended, since[1:], strict=False)]
+    found["from one run's end to the next one's first step, median s"] = statistics.median(between)
+    found["the same, longest"] = max(between)
+    trained = [one["evaluating"] - one["training"] for one in since]
+    useful = sum(trained) + sum(one["evaluate"] for one in seconds)
+    found["wall time neither training nor evaluation"] = 1 - useful / (ended[-1] - since[0]["starting"])
+    found["bits per byte, summed"] = sum(run.metric or 0.0 for run in runs)
+    return found | {"runs": len(runs), "withdrawn": withdrawn}
+
+
+def real(options: argparse.Namespace) -> None:
+    rounds: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    for number in range(options.rounds):
+        for overlap in rounds:
+            with tempfile.TemporaryDirectory() as folder:
+                rounds[overlap].append(asyncio.run(session(Path(folder), options, overlap=overlap)))
+            print(f"round {number + 1}, overlap {overlap}: {json.dumps(rounds[overlap][-1])}", file=sys.stderr)
+    print(f"profile {options.profile}, {options.device}, load {os.getloadavg()[0]:.1f}, {options.rounds} rounds")
+    print("| what | one after the other | the next one ready |\n|---|---|---|")
+    for name in rounds[True][0]:
+        off, on = (statistics.mean(one[name] for one in rounds[overlap]) for overlap in (False, True))
+        print(f"| {name} | {off:.3f} | {on:.3f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
-    runs = parser.parse_args().runs
+    parser.add_argument("--profile", help="real runs of this profile in the place of toys")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--budget", help="another budget than the profile's: flops:4e11")
+    parser.add_argument("--rounds", type=int, default=1)
+    options = parser.parse_args()
+    if options.profile:
+        real(options)
+        return
+    runs = options.runs
     with tempfile.TemporaryDirectory() as folder:
         answered, spawned = asyncio.run(decisions(Path(folder) / "a", runs))
         idle = asyncio.run(gaps(Path(folder) / "b", runs))

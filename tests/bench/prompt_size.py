@@ -13,16 +13,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from core import patches
+from core import config, patches
 from core.lab import Lab, target_source
 from core.models import Decision, Proposal, Review, State, Verdict, Via
 from core.researchers.base import Situation
 from core.researchers.claude.desk import Desk
+from core.researchers.claude.facts import read_facts
 from core.researchers.claude.forms import tools
 from core.researchers.claude.prompt import build
 from core.researchers.claude.question import CATEGORIES, question
 from core.researchers.claude.repeats import vetoed_ideas
-from core.researchers.claude.researcher import read_facts
+from core.researchers.claude.shelf import shelf
 from core.researchers.claude.words import estimate
 from core.store import Reader, Writer
 from tests.messages_api import PromptCache
@@ -95,7 +96,8 @@ def main() -> None:
                 begin = time.process_time()
                 now = situation(store, files, program)
                 asked = question(now, 8)
-                facts = read_facts(reader, Desk(lab, reader, now, {}, lambda note: None), now, asked, 1.64)
+                desk = Desk(lab, reader, now, shelf(config.Target()), lambda note: None)
+                facts = read_facts(reader, desk, now, asked, config.Judging())
                 list(vetoed_ideas(now.history, now.reviews, reader.patch))
                 middle = time.process_time()
                 prompt = build(now, facts, asked, tokens=budget - estimate(str(known)))

@@ -17,7 +17,7 @@ from textual.app import App, ComposeResult
 
 from core.patches import parse
 from tests.tui.byte_counter import Pty
-from tui.gallery import long_patch, patch_text
+from tui.exhibits import long_patch, patch_text
 from tui.render.diff_rows import rows
 from tui.widgets.diff import DiffView
 

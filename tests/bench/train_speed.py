@@ -150,7 +150,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def phases(options: argparse.Namespace) -> dict[str, float]:
-    """Wall seconds of one experiment at the profile's own budget: start, compile, train, save, evaluate."""
+    """Wall seconds of one experiment at the profile's own budget, phase by phase."""
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory)
         prepare = [sys.executable, "-m", "nanochat.prepare", "--profile", options.profile]
@@ -159,7 +159,7 @@ def phases(options: argparse.Namespace) -> dict[str, float]:
             "AR_OUT": str(out), "AR_SRC": str(ROOT / "nanochat"), "AR_EVAL_OUT": str(out), "AR_SEED": "1",
             "AR_DATA": json.loads(lines[-1])["ready"], "AR_PROFILE": options.profile, "AR_DEVICE": options.device,
         }  # fmt: skip
-        began = time.perf_counter()
+        began, wall = time.perf_counter(), time.time()
         subprocess.run([sys.executable, "train.py"], cwd=ROOT / "nanochat", env=env, check=True)
         trained = time.perf_counter()
         subprocess.run(
@@ -168,10 +168,15 @@ def phases(options: argparse.Namespace) -> dict[str, float]:
         ended = time.perf_counter()
         summary = json.loads((out / "train.json").read_text())
         inside = json.loads((out / "result.json").read_text())["seconds"]
+        since = json.loads((out / "phase.json").read_text())["since"]
+        compiling = since["training"] - since.get("compiling", since["training"])
+        save = trained - began - summary["train_seconds"] - (since["training"] - wall)
         outside = (trained - began - summary["train_seconds"]) + (ended - trained - inside)
         return {
-            "start and save": trained - began - summary["train_seconds"],
+            "start": since["training"] - wall - compiling,
+            "compile": compiling,
             "train": summary["train_seconds"],
+            "save": save,
             "start of the evaluator": ended - trained - inside,
             "evaluate": inside,
             "share outside training and evaluation": outside / (ended - began),
