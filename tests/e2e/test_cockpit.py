@@ -52,6 +52,7 @@ def test_an_evening_with_every_decision(lab: Lab) -> None:
     with opened(lab) as screen:
         screen.until("#1 .*WAITS FOR YOU", seconds=180)  # data is prepared first where no other test has
         screen.until("hunk 1/2")
+        screen.look()
         screen.press("space")
         screen.until("1 OUT")
         screen.press("a")
