@@ -143,7 +143,7 @@ def key_times(lab: Lab, size: Size, times: int, keys: int) -> list[Row]:
         pressed("Experiments: G, g", "Gg", left, keys)
         spent = []
         for turn in range(keys // 2):
-            key, words = (("1", "hunk 1/"), ("5", "sorted by"))[turn % 2]
+            key, words = (("1", "hunk 1/"), ("5", "Lineage"))[turn % 2]
             terminal.rest(1.0)
             terminal.send(key)
             wall, processor = terminal.until(partial(terminal.shows, words))

@@ -33,6 +33,7 @@ def test_a_page_of_a_long_diff_costs_less_than_eight_kilobytes() -> None:
         assert terminal.text.count("▸") == 1
 
 
+@pytest.mark.soak
 def test_hostile_text_reaches_the_terminal_as_pictures() -> None:
     for state in ("diff-hostile", "log-hostile", "chart-hostile"):
         with gallery(state) as terminal:
