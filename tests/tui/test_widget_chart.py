@@ -6,7 +6,8 @@ import pytest
 from textual.app import App, ComposeResult
 
 from core.models import Series
-from tui.widgets.chart import REPAINT_SECONDS, SMOOTHING, Chart
+from tui.render.curves import SMOOTHING
+from tui.widgets.chart import REPAINT_SECONDS, Chart
 
 HOSTILE = "\x1b[31mred\x1b[0m \x1b]52;c;aGk=\x07 \x9b5m \u202eevil [/] [bold]x 日本語 👩‍👩‍👧"
 NOTHING = Series("loss", (), (), ())

@@ -12,6 +12,8 @@ from core.models import Series
 from core.text import duration, number, one_line
 from tui.render.braille import BLANK, Cell, Symbols, Trace, plot
 
+SMOOTHING = (0.0, 0.6, 0.9, 0.97, 0.99)
+"""weights of the moving average, as `[` and `]` go through them"""
 HUGE = 1e100
 """a diverged value beyond this counts for the axes as little as infinity: their arithmetic would overflow"""
 XAxis = Literal["t", "step"]

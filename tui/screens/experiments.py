@@ -23,7 +23,7 @@ from tui.actions import ON_EXPERIMENTS, View, key_of
 from tui.client import Client
 from tui.detail import Detail
 from tui.listing import Listing, authors_of, listed, next_of, outcomes_of
-from tui.screens.lab_screen import bindings, scroll
+from tui.screens.lab_screen import bindings
 from tui.screens.paned import Paned
 from tui.screens.places import Go
 from tui.survey import Survey, survey
@@ -32,6 +32,7 @@ from tui.widgets.experiments_table import ExperimentsTable
 from tui.widgets.line import Line, Part
 from tui.widgets.lineage import lineage
 from tui.widgets.progress_plot import ProgressPlot, progress_of
+from tui.widgets.scrolling import scroll
 from tui.widgets.states import TooSmall
 from tui.widgets.text_pane import TextPane
 

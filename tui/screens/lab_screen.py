@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual import events, on
 from textual.binding import Binding, BindingType
@@ -31,33 +31,6 @@ def bindings(actions: Sequence[Action]) -> list[BindingType]:
         for action in actions
         if action.keys
     ]
-
-
-class Scrollable(Protocol):
-    """A pane that is read line by line."""
-
-    def scroll_line(self, delta: int) -> None: ...
-
-    def scroll_page(self, delta: float) -> None: ...
-
-    def top(self) -> None: ...
-
-    def bottom(self) -> None: ...
-
-
-def scroll(pane: Scrollable, how: str) -> None:
-    """Carry out one of the moving actions on a pane."""
-    match how:
-        case "down" | "up":
-            pane.scroll_line(1 if how == "down" else -1)
-        case "half_down" | "half_up":
-            pane.scroll_page(0.5 if how == "half_down" else -0.5)
-        case "page_down" | "page_up":
-            pane.scroll_page(1 if how == "page_down" else -1)
-        case "top":
-            pane.top()
-        case "bottom":
-            pane.bottom()
 
 
 class LabScreen(StillBelow, Screen[None]):

@@ -20,7 +20,7 @@ from tui.actions import MOVING, ON_LIVE, Action, View, key_of
 from tui.client import Client
 from tui.pace import Stopwatch
 from tui.screens import steering
-from tui.screens.lab_screen import bindings, scroll
+from tui.screens.lab_screen import bindings
 from tui.screens.live_drawing import LiveDrawing
 from tui.screens.paned import Paned
 from tui.screens.places import Go
@@ -30,6 +30,7 @@ from tui.widgets.gauges import Gauges
 from tui.widgets.line import Line, Part
 from tui.widgets.log_tail import POLL_SECONDS, LogTail
 from tui.widgets.phases import Phases
+from tui.widgets.scrolling import scroll
 from tui.widgets.states import Banner, TooSmall
 
 if TYPE_CHECKING:

@@ -22,13 +22,14 @@ from tui.actions import ON_RESEARCHER, View, key_of
 from tui.detail import Sources
 from tui.research import Learned, Research, learned, research
 from tui.screens import steering
-from tui.screens.lab_screen import bindings, scroll
+from tui.screens.lab_screen import bindings
 from tui.screens.paned import Paned
 from tui.snapshot import Snapshot
 from tui.widgets.conversation import conversation, unanswered
 from tui.widgets.growing_pane import GrowingPane
 from tui.widgets.line import Line, Part
 from tui.widgets.notebook import learning, notes
+from tui.widgets.scrolling import scroll
 from tui.widgets.spending import spending
 from tui.widgets.states import TooSmall
 from tui.widgets.text_pane import TextPane

@@ -31,8 +31,9 @@ from tui.still import StillBelow
 from tui.tour import Memory
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line
-from tui.widgets.panes import MOVES, Panes, scroll
+from tui.widgets.panes import MOVES, Panes
 from tui.widgets.queue import ExperimentList
+from tui.widgets.scrolling import scroll
 from tui.widgets.states import Banner, TooSmall
 from tui.widgets.tour import Tour
 
@@ -281,7 +282,8 @@ class Review(StillBelow, Screen[None]):
         if reading.tour_takes(self, action_id):
             return
         if action_id in MOVES:
-            scroll(self.panes, action_id)
+            if self.panes.scrolls is not None:
+                scroll(self.panes.scrolls, action_id)
             return
         if action_id.startswith("pane_"):
             self.panes.select(action_id.removeprefix("pane_"))

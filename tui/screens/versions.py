@@ -17,10 +17,11 @@ from core.text import one_line
 from tui.actions import ON_VERSIONS, View
 from tui.client import Client
 from tui.detail import Sources
-from tui.screens.lab_screen import LabScreen, bindings, scroll
+from tui.screens.lab_screen import LabScreen, bindings
 from tui.versions import History, between, read
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line, Part
+from tui.widgets.scrolling import scroll
 from tui.widgets.states import TooSmall
 
 
@@ -164,7 +165,5 @@ class Versions(LabScreen):
                 view.next_hunk()
             case "previous_hunk":
                 view.previous_hunk()
-            case "left" | "right":
-                view.scroll_sideways(16 if action_id == "right" else -16)
             case _:
                 scroll(view, action_id)

@@ -20,13 +20,12 @@ from textual.widget import Widget
 from core.models import Series
 from core.text import one_line
 from tui.render.braille import Cell, Symbols
+from tui.render.curves import SMOOTHING, XAxis, changed_spans, draw, in_words, newest, smooth, trace
 from tui.render.curves import Chart as Drawing
-from tui.render.curves import XAxis, changed_spans, draw, in_words, newest, smooth, trace
+from tui.widgets.cells import strip_of
 from tui.widgets.sight import in_sight
 
 REPAINT_SECONDS = 0.5
-SMOOTHING = (0.0, 0.6, 0.9, 0.97, 0.99)
-"""weights of the moving average, as `[` and `]` go through them"""
 AXES = ("seconds", "steps", "progress")
 NOTHING = Series("", (), (), ())
 
@@ -258,16 +257,9 @@ class Chart(Widget):
         return Strip([Segment(text, style)]).crop_extend(0, self.size.width, style)
 
     def _cells(self, cells: Sequence[Cell]) -> Strip:
-        """Cells as few pieces: a blank goes with whatever stands before it."""
         styles: dict[int | None, Style] = {i: self.get_component_rich_style(name) for i, name in enumerate(self._names)}
         styles[None] = self.get_component_rich_style("chart--axis")
-        pieces: list[tuple[str, Style]] = []
-        for char, owner in cells:
-            if pieces and (char == " " or styles[owner] is pieces[-1][1]):
-                pieces[-1] = (pieces[-1][0] + char, pieces[-1][1])
-            else:
-                pieces.append((char, styles[owner]))
-        return Strip([Segment(text, style) for text, style in pieces], len(cells))
+        return strip_of(cells, styles)
 
 
 def _shares(series: Series, whole: float) -> Series:

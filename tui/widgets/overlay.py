@@ -19,11 +19,10 @@ from core.models import Series
 from core.text import duration, number
 from tui.comparison import LETTERS
 from tui.render.braille import Cell, Symbols, Trace
-from tui.render.curves import Chart, XAxis, changed_spans, smooth
+from tui.render.curves import SMOOTHING, Chart, XAxis, changed_spans, smooth
 from tui.render.overlay import Picture, Sight, draw, extent, value_at
+from tui.widgets.cells import strip_of
 
-SMOOTHING = (0.0, 0.6, 0.9, 0.97, 0.99)
-"""weights of the moving average, as `[` and `]` go through them"""
 AXES = ("training time", "steps", "% of the budget", "tokens")
 
 
@@ -228,16 +227,9 @@ class Overlay(Widget):
         return self._cells(rows[y]) if y < len(rows) else Strip.blank(width, self.rich_style)
 
     def _cells(self, cells: Sequence[Cell]) -> Strip:
-        """Cells as few pieces: a blank goes with whatever stands before it."""
         styles: dict[int | None, Style] = {
             index: self.get_component_rich_style(f"overlay--{letter.lower()}")
             for index, (letter, _) in enumerate(self._curves)
         }
         styles[None] = self.get_component_rich_style("overlay--axis")
-        pieces: list[tuple[str, Style]] = []
-        for char, owner in cells:
-            if pieces and (char == " " or styles[owner] is pieces[-1][1]):
-                pieces[-1] = (pieces[-1][0] + char, pieces[-1][1])
-            else:
-                pieces.append((char, styles[owner]))
-        return Strip([Segment(text, style) for text, style in pieces], len(cells))
+        return strip_of(cells, styles)

@@ -21,6 +21,7 @@ from tui.widgets.gauges import Gauges
 from tui.widgets.line import Line, Part
 from tui.widgets.log_tail import LogTail
 from tui.widgets.queue import ExperimentList
+from tui.widgets.scrolling import Scrollable
 from tui.widgets.text_pane import TextPane
 
 PANES = ("diff", "why", "curves", "log", "list")
@@ -29,13 +30,9 @@ MOVES = ("down", "up", "half_down", "half_up", "page_down", "page_up", "top", "b
 WIDE, ULTRA = 100, 140
 
 
-class Scrolls(Protocol):
-    """What the keys that move need of a pane."""
+class Searchable(Scrollable, Protocol):
+    """A pane in which words can be found."""
 
-    def scroll_line(self, delta: int) -> object: ...
-    def scroll_page(self, delta: float) -> object: ...
-    def top(self) -> object: ...
-    def bottom(self) -> object: ...
     def find(self, text: str, backwards: bool = False) -> bool: ...
 
 
@@ -129,9 +126,14 @@ class Panes(Widget):
         return self.query_one(ExperimentList)
 
     @property
-    def scrolls(self) -> Scrolls | None:
+    def scrolls(self) -> Searchable | None:
         """The current pane, if it can be moved in."""
-        found: dict[str, Scrolls] = {"diff": self.diff, "why": self.why, "log": self.log_tail, "list": self.experiments}
+        found: dict[str, Searchable] = {
+            "diff": self.diff,
+            "why": self.why,
+            "log": self.log_tail,
+            "list": self.experiments,
+        }
         return found.get(self.current)
 
     # ---- where they stand --------------------------------------------------------------------------------------
@@ -228,24 +230,3 @@ class Panes(Widget):
 
     def on_resize(self) -> None:
         self.place()
-
-
-def scroll(panes: Panes, action: str) -> None:
-    """The keys that move in the current pane."""
-    pane = panes.scrolls
-    if pane is None:
-        return
-    match action:
-        case "down" | "up":
-            pane.scroll_line(1 if action == "down" else -1)
-        case "half_down" | "half_up":
-            pane.scroll_page(0.5 if action == "half_down" else -0.5)
-        case "page_down" | "page_up":
-            pane.scroll_page(1 if action == "page_down" else -1)
-        case "top":
-            pane.top()
-        case "bottom":
-            pane.bottom()
-        case "left" | "right":
-            if sideways := getattr(pane, "scroll_sideways", None):
-                sideways(16 if action == "right" else -16)

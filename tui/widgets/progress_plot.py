@@ -31,6 +31,7 @@ from tui.render.progress import (
     with_cursor,
 )
 from tui.survey import Survey
+from tui.widgets.cells import strip_of
 
 WORDS = {
     Ink.KEPT: "kept",
@@ -169,7 +170,6 @@ class ProgressPlot(Widget):
         return self._cells(self._rows[y - 1]) if y - 1 < len(self._rows) else Strip.blank(width, style)
 
     def _cells(self, cells: Sequence[Cell]) -> Strip:
-        """Cells as few pieces: a blank goes with whatever stands before it."""
         styles: dict[int | None, Style] = {
             ink: self.get_component_rich_style(f"progress--{ink.name.lower()}")
             for ink in Ink
@@ -177,13 +177,7 @@ class ProgressPlot(Widget):
         }
         styles[Ink.UNCLEAR] = styles[Ink.TRIED]
         styles[None] = self.get_component_rich_style("progress--axis")
-        pieces: list[tuple[str, Style]] = []
-        for char, owner in cells:
-            if pieces and (char == " " or styles[owner] is pieces[-1][1]):
-                pieces[-1] = (pieces[-1][0] + char, pieces[-1][1])
-            else:
-                pieces.append((char, styles[owner]))
-        return Strip([Segment(text, style) for text, style in pieces], len(cells))
+        return strip_of(cells, styles)
 
 
 _INKS = {Verdict.KEEP: Ink.KEPT, Verdict.SUSPECT: Ink.SUSPECT, Verdict.INCONCLUSIVE: Ink.UNCLEAR}

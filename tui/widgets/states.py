@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.style import Style
 from textual.visual import Visual
 from textual.widget import Widget
 from textual.widgets import Static
@@ -381,8 +380,7 @@ class Banner(Widget):
         if content.is_same(self._content):
             return
         self._content, before = content, self._rows
-        # only to be compared: Textual keeps the first style it is asked for, and this may be before any was applied
-        self._rows = Visual.to_strips(self, content, width, None, Style(), pad=True)
+        self._rows = Visual.to_strips(self, content, width, None, self.visual_style, pad=True)
         if len(before) != len(self._rows) or self.size.width != width:
             self.refresh(layout=True)
             return
