@@ -66,20 +66,21 @@ def watch(
     """Shows rows (n, T + 1) to the witness and compares its losses with the score's (n, T).
 
     Each row has one cut, and the cuts are spread over the length. In the audit form some rows have a cut every CHUNK
-    positions, shown from the first to the last, so that no position is seen with more of its future than that.
+    positions, shown from the first to the last, so that no position is seen with more of its future than that. Each of
+    these rows begins its count elsewhere: a leak inside blocks does not show where all cuts fall between two blocks.
     """
     batch, T = witness.shape[0], rows.shape[1] - 1
     groups = line_up(len(rows), T, batch, generator)
     growing = groups[: max(1, min(AUDIT_ROWS // batch, len(groups) // 2))] if audit else []
     found, drift = Changes(), np.zeros(0)
     for group in growing:
-        start = 0
-        for end in [*range(int(generator.integers(1, min(CHUNK, T) + 1)), T, CHUNK), T]:
-            shown = change_after(rows[group], np.full(len(group), end), fillers, generator)
-            losses = witness.losses(shown, rows[group, 1:])
-            for change in (losses - scored[group])[:, start:end]:
-                found.add(change)
-            start = end
+        starts, ends = np.zeros(len(group), np.intp), generator.integers(1, min(CHUNK, T) + 1, len(group))
+        while (starts < T).any():
+            losses = witness.losses(change_after(rows[group], ends, fillers, generator), rows[group, 1:])
+            for change, start, end in zip(losses - scored[group], starts, ends, strict=True):
+                if start < end:
+                    found.add(change[start:end])
+            starts, ends = ends, np.minimum(ends + CHUNK, T)
     groups = groups[len(growing) :]
     cuts = spread_cuts(sum(map(len, groups)), T, generator)
     for group in groups:

@@ -18,14 +18,19 @@ T, VOCAB, FILLER = 64, 400, 500
 class Model:
     """Stands for a model server: notes what it is shown; the loss is a function of the tokens up to each position."""
 
-    def __init__(self, batch: int, leak: float = 0.0, rows: int = 1) -> None:
-        self.shape, self.leak, self.rows = (batch, T), leak, rows
+    def __init__(self, batch: int, leak: float = 0.0, rows: int = 1, block: int = 0) -> None:
+        self.shape, self.leak, self.rows, self.block = (batch, T), leak, rows, block
         self.shown: list[NDArray[Any]] = []
 
     def losses(self, tokens: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-        """A leak takes some nats off in one of so many rows where it sees that the next token is the target."""
+        """A leak takes some nats off in one of so many rows where it sees that the next token is the target.
+
+        With blocks it never sees over the end of one.
+        """
         self.shown.append(tokens.copy())
         seen = np.pad(tokens[:, 1:] == targets[:, :-1], ((0, 0), (0, 1)))
+        if self.block:
+            seen[:, self.block - 1 :: self.block] = False
         leaks = tokens[:, :1] % self.rows == 0
         result: NDArray[np.float64] = 3.0 + np.sin(tokens.cumsum(1)) - self.leak * (seen & leaks)
         return result
@@ -82,6 +87,11 @@ def test_a_whisper_is_heard_in_half_precision_too(audit: bool) -> None:
     probe, _, _ = watched(split(128), audit, leak=0.02)
     assert not probe.ok
     assert probe.edge == pytest.approx(0.02, abs=0.006)
+
+
+@pytest.mark.parametrize("block", [16, 32])
+def test_a_leak_inside_blocks_shows_however_few_the_rows(block: int) -> None:
+    assert not any(watched(split(10), audit=True, leak=1.0, block=block)[0].ok for _ in range(100))
 
 
 def test_of_a_large_split_enough_is_shown_to_see_a_leak_in_one_row_of_a_hundred() -> None:
