@@ -231,13 +231,13 @@ def open_screen(
         LabError: the screen failed. The engine and the record are not touched by that.
     """
     drafts = Drafts.of_lab(lab.root)
-    drafts.sweep()
     app = AutoresearchApp(
         lab, start_engine=start_engine, read_only=read_only, look=look, tour=tour, drafts=drafts, actor=who()
     )
     log = lab.root / "tui.log"
     with guarded_stderr(log):
         farewell = app.run()
+    drafts.sweep()  # afterwards: nobody waits for it
     if app.return_code == 1:
         raise LabError(
             "the screen ended with an error; the engine and everything recorded are not touched",

@@ -19,7 +19,7 @@ from textual.message import Message
 from core.errors import LabError, StoreError
 from core.models import Event, Purpose, Run, RunState, Series
 from core.requests import NoEngine, Ping, Request, ask
-from core.store.reader import Gauge, Reader, Summary
+from core.store.reader import Champion, Gauge, Reader, Summary
 from tui.snapshot import EngineNote, LabNote, PreparationNote, ResearcherNote, SandboxNote, Snapshot, note
 
 POLL_SECONDS = 0.1
@@ -178,7 +178,7 @@ class Client:
         if first or any(e.kind == "champion" or e.run_id is not None for e in events):
             champion = reader.champion()
             self._champion_runs.clear()
-            champion_metric = _champion_metric(reader, last) if champion else None
+            champion_metric = _champion_metric(reader, champion, last) if champion else None
         devices = reader.setting("devices", [])
         names, classes = _devices(devices)
         noise = reader.setting("noise", {})
@@ -346,11 +346,8 @@ def _devices(setting: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(str(row.get("name", "")) for row in rows), tuple(str(row.get("class", "")) for row in rows)
 
 
-def _champion_metric(reader: Reader, last: Snapshot) -> float | None:
+def _champion_metric(reader: Reader, champion: Champion, last: Snapshot) -> float | None:
     """What the champion scores: the mean of its runs that count, in the newest device class it has."""
-    champion = reader.champion()
-    if champion is None:
-        return None
     runs = [run for run in reader.runs(commit_sha=champion.commit_sha) if run.purpose is not Purpose.AUDIT]
     runs = [run for run in runs if run.metric is not None]
     runs = [run for run in runs if run.device_class == runs[-1].device_class]

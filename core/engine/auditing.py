@@ -11,8 +11,9 @@ from typing import Any
 from core import verdict as statistics
 from core.engine.bench import Bench, Work, log
 from core.engine.judging import Judging
+from core.engine.measuring import audits
 from core.errors import Refused
-from core.models import LIVE_RUNS, Purpose, Run, RunState
+from core.models import LIVE_RUNS, Purpose, RunState
 from core.requests import Audit
 
 
@@ -61,7 +62,7 @@ class Auditing:
         live = False
         for seed in audit["seeds"]:
             for commit in (audit["baseline"], audit["champion"]):
-                runs = self._runs(commit, seed, kind)
+                runs = audits(self.bench.store, commit, seed, kind)
                 live = live or any(run.state in LIVE_RUNS for run in runs)
                 done = [run for run in runs if run.state not in (*LIVE_RUNS, RunState.LOST)]
                 if not done and not any(run.state in LIVE_RUNS for run in runs):
@@ -70,18 +71,18 @@ class Auditing:
             self._conclude(audit, kind)
         return missing
 
-    def _runs(self, commit: str, seed: int, kind: str) -> list[Run]:
-        return [
-            run
-            for run in self.bench.store.runs(commit_sha=commit)
-            if run.purpose == Purpose.AUDIT and run.seed == seed and run.device_class == kind
-        ]
-
     def _conclude(self, audit: dict[str, Any], kind: str) -> None:
         pairs = []
         for seed in audit["seeds"]:
             values = [
-                next((run.metric for run in reversed(self._runs(commit, seed, kind)) if run.metric is not None), None)
+                next(
+                    (
+                        run.metric
+                        for run in reversed(audits(self.bench.store, commit, seed, kind))
+                        if run.metric is not None
+                    ),
+                    None,
+                )
                 for commit in (audit["baseline"], audit["champion"])
             ]
             if values[0] is not None and values[1] is not None:

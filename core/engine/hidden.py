@@ -8,7 +8,7 @@ table of runs like any other.
 from __future__ import annotations
 
 from core.engine.bench import Bench, Work
-from core.engine.measuring import Measuring
+from core.engine.measuring import Measuring, audits
 from core.failpoints import failpoint
 from core.models import CHAMPION_PURPOSES, LIVE_RUNS, Experiment, Purpose, Run, RunState
 from core.verdict import Hidden, Scores, hidden_gain
@@ -30,7 +30,7 @@ class HiddenSplit:
         work: list[Work] = []
         live = False
         for run in [*champion.values(), *confirmed.values()]:
-            made = self._made(run, kind)
+            made = audits(self.bench.store, run.commit_sha, run.seed, kind)
             live = live or any(one.state in LIVE_RUNS for one in made)
             if all(one.state == RunState.LOST for one in made):
                 work.append(self._work(run, attempt=1 + len(made)))
@@ -38,7 +38,7 @@ class HiddenSplit:
             return work
         failpoint("hidden_split_scored")
         for run in confirmed.values():  # the champion's failures leave pairs out, the candidate's are its own
-            ended = self._made(run, kind)[-1]
+            ended = audits(self.bench.store, run.commit_sha, run.seed, kind)[-1]
             if ended.state != RunState.FINISHED:
                 said = ended.error or str(ended.state)
                 return Hidden(True, False, f"on the hidden split, seed {run.seed}: {said}")
@@ -51,14 +51,6 @@ class HiddenSplit:
             self.measuring.noise(kind, without=experiment.id),
             self.bench.config.target.direction,
         )
-
-    def _made(self, run: Run, kind: str) -> list[Run]:
-        """The runs that scored, or tried to score, what one run trained."""
-        return [
-            one
-            for one in self.bench.store.runs(commit_sha=run.commit_sha)
-            if one.purpose == Purpose.AUDIT and one.seed == run.seed and one.device_class == kind
-        ]
 
     def _work(self, run: Run, *, attempt: int) -> Work:
         there = (self.bench.lab.run_directory(run.id) / "out" / "model.pt").is_file()

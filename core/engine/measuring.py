@@ -12,6 +12,7 @@ from typing import Any
 from core import verdict as statistics
 from core.engine.bench import Bench, log
 from core.models import CHAMPION_PURPOSES, Experiment, Purpose, Run, RunState, Verdict
+from core.store import Reader
 from core.verdict import Measured, Noise
 
 SEEDS = 16
@@ -160,6 +161,15 @@ class Measuring:
     def champion_details(self, experiment: Experiment, kind: str) -> list[dict[str, Any]]:
         """What the honest runs of an experiment's champion left behind."""
         return [run.detail for run in self.own_runs(experiment.parent_commit, kind)]
+
+
+def audits(store: Reader, commit: str, seed: int, kind: str) -> list[Run]:
+    """The runs that scored a commit on the hidden split with a seed, or tried to, oldest first."""
+    return [
+        run
+        for run in store.runs(commit_sha=commit)
+        if run.purpose == Purpose.AUDIT and run.seed == seed and run.device_class == kind
+    ]
 
 
 def _by_seed(runs: list[Run]) -> list[Measured]:

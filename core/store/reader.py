@@ -113,6 +113,10 @@ STATE, VERDICT = (list(Experiment.__dataclass_fields__).index(name) for name in 
 SUMMARY = ", ".join(Summary.__dataclass_fields__)
 RUN = ", ".join(Run.__dataclass_fields__)
 REVIEW = ", ".join(Review.__dataclass_fields__)
+EVENT = ", ".join(Event.__dataclass_fields__)
+GAUGE = ", ".join(Gauge.__dataclass_fields__)
+CHAMPION = ", ".join(Champion.__dataclass_fields__)
+COMPARABLE = ", ".join(f"'{purpose}'" for purpose in CHAMPION_PURPOSES)
 
 
 def _experiment(row: Sequence[Any]) -> Experiment:
@@ -142,6 +146,10 @@ def _review(row: Sequence[Any]) -> Review:
         hunks_kept=_ints(r.hunks_kept),
         hunks_seen=_ints(r.hunks_seen),
     )
+
+
+def _event(row: Sequence[Any]) -> Event:
+    return Event(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]))
 
 
 def _ints(text: Any) -> tuple[int, ...] | None:
@@ -290,10 +298,9 @@ class Reader:
 
     def measurements(self, device_class: str) -> list[Measurement]:
         """Every comparable result on one device class, oldest first: no screening scores, no audits."""
-        where = ", ".join(f"'{purpose}'" for purpose in CHAMPION_PURPOSES)
         rows = self._all(
             f"SELECT commit_sha, experiment_id, seed, metric FROM runs "
-            f"WHERE state = 'finished' AND device_class = ? AND purpose IN ({where}) ORDER BY id",
+            f"WHERE state = 'finished' AND device_class = ? AND purpose IN ({COMPARABLE}) ORDER BY id",
             device_class,
         )
         return [Measurement(*row) for row in rows]
@@ -344,8 +351,7 @@ class Reader:
         return [
             Gauge(*r)
             for r in self._all(
-                "SELECT device, at, utilization, memory_used, memory_total, power, temperature, clock, load, cores "
-                "FROM telemetry WHERE at > ? ORDER BY at",
+                f"SELECT {GAUGE} FROM telemetry WHERE at > ? ORDER BY at",
                 since,
             )
         ]
@@ -353,14 +359,12 @@ class Reader:
     # ---- the lab -----------------------------------------------------------------------------------------------
 
     def champion(self) -> Champion | None:
-        row = self._first("SELECT seq, commit_sha, experiment_id, at FROM champions ORDER BY seq DESC LIMIT 1")
+        row = self._first(f"SELECT {CHAMPION} FROM champions ORDER BY seq DESC LIMIT 1")
         return None if row is None else Champion(*row)
 
     def champions(self) -> list[Champion]:
         """The lineage, first baseline first."""
-        return [
-            Champion(*r) for r in self._all("SELECT seq, commit_sha, experiment_id, at FROM champions ORDER BY seq")
-        ]
+        return [Champion(*row) for row in self._all(f"SELECT {CHAMPION} FROM champions ORDER BY seq")]
 
     def setting(self, key: str, default: Any = None) -> Any:
         row = self._first("SELECT value FROM settings WHERE key = ?", key)
@@ -389,21 +393,21 @@ class Reader:
     def events(self, *, after: int = 0, limit: int = 10_000) -> list[Event]:
         """The journal after a sequence number, oldest first."""
         rows = self._all(
-            "SELECT seq, at, kind, experiment_id, run_id, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+            f"SELECT {EVENT} FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
             after,
             limit,
         )
-        return [Event(r[0], r[1], r[2], r[3], r[4], json.loads(r[5])) for r in rows]
+        return [_event(row) for row in rows]
 
     def newest_events(self, kinds: Sequence[str], limit: int) -> list[Event]:
         """The newest entries of these kinds in the journal, newest first."""
         where, values = _in("kind", kinds)
         rows = self._all(
-            f"SELECT seq, at, kind, experiment_id, run_id, body FROM events{where} ORDER BY seq DESC LIMIT ?",
+            f"SELECT {EVENT} FROM events{where} ORDER BY seq DESC LIMIT ?",
             *values,
             limit,
         )
-        return [Event(r[0], r[1], r[2], r[3], r[4], json.loads(r[5])) for r in rows]
+        return [_event(row) for row in rows]
 
     def last_seq(self) -> int:
         return int(self._one("SELECT coalesce(max(seq), 0) FROM events")[0])
@@ -462,8 +466,7 @@ class Reader:
         """Runs whose metric may enter an estimate (no screening run, none at another scale), without their detail."""
         columns = RUN.replace("detail", "'{}'")
         rows = self._all(
-            f"SELECT {columns} FROM runs WHERE metric IS NOT NULL AND purpose IN ('baseline', 'null', 'retest')"
-            " ORDER BY id"
+            f"SELECT {columns} FROM runs WHERE metric IS NOT NULL AND purpose IN ({COMPARABLE}) ORDER BY id"
         )
         return [_run(row) for row in rows]
 
