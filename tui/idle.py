@@ -8,7 +8,7 @@ from core.models import Run, RunState, State
 from core.text import duration, one_line
 from tui.actions import key_of
 from tui.detail import FAILED
-from tui.snapshot import PURPOSES, Snapshot
+from tui.snapshot import Snapshot, whose
 from tui.widgets.states import Notice, notice
 from tui.widgets.status_bar import thinking
 
@@ -73,7 +73,7 @@ def _waits(lab: Snapshot, now: float) -> Notice:
 
 
 def _failure(run: Run) -> str:
-    who = f"#{run.experiment_id}" if run.experiment_id else f"the {PURPOSES[run.purpose]}"
+    who = whose(run) if run.experiment_id else f"the {whose(run)}"
     error = one_line(run.error, 200) or "its log says more"
     return f"The last run, of {who}, {how_ended(run)}: {error}"
 

@@ -24,6 +24,13 @@ PURPOSES = {
 """what a run is for, in the words of every screen"""
 
 
+def whose(run: Run) -> str:
+    """`#12`, or the one that is measured for all of them: the baseline, later the champion."""
+    if run.experiment_id:
+        return f"#{run.experiment_id}"
+    return "baseline" if run.purpose is Purpose.BASELINE else "champion"
+
+
 @dataclass(frozen=True, slots=True)
 class EngineNote:
     """What the engine last wrote about itself."""

@@ -24,6 +24,7 @@ from core.runs import caches, devices, local, phases
 from core.runs.devices import Device
 from core.runs.local import Process
 from core.runs.metrics import MetricsTail, metric_from_log
+from core.runs.sandbox import Tier
 
 WRITE_EVERY = 0.5
 """seconds between two writes of a live curve"""
@@ -143,7 +144,9 @@ class Running:
             if metric is None:
                 state, error = RunState.CRASHED, f"the run left no {self.bench.config.target.metric}"
             if words := self.comparing.broken(run):
-                state, error, metric = RunState.VOID, words, None
+                # without a sandbox the candidate may have done it itself
+                in_sandbox = self.bench.sandbox.tier != Tier.NONE
+                state, error, metric = RunState.LOST if in_sandbox else RunState.VOID, words, None
         at = float(ended.get("at") or self.bench.now())
         seconds = phases.split(
             local.read_since(self.bench.lab.run_directory(run.id)),

@@ -7,10 +7,13 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from core import verify
 from core.engine.engine import Engine
 from core.lab import Lab
 from core.models import Autonomy, Purpose, RunState, Verdict
+from core.runs.sandbox import Tier
 from core.store import Reader, Writer
 from tests.toy import EVALUATE, SCORED, ScriptedResearcher, engine_at_work, toy_lab, until
 
@@ -111,18 +114,33 @@ async def test_a_later_champion_is_measured_again_too(tmp_path: Path) -> None:
         assert not set(new()) & chosen_on
 
 
-async def test_a_run_under_which_the_evaluator_changes_is_void_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("use", ["auto", "none"])
+async def test_a_run_under_which_the_evaluator_changes_says_nothing(use: str, tmp_path: Path) -> None:
+    """It is made again; without a sandbox, where the candidate may have changed it, it is void."""
     lab = toy_lab(tmp_path, train=SCORED, evaluate=SLOW, null_runs=1)
+    lab.config_file.write_text(lab.config_file.read_text().replace("[sandbox]", f'[sandbox]\nuse = "{use}"'))
     script = [("LEVEL = 2.0", "LEVEL = 2.5\nNOTE = 1")]
     async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
-        store = engine.bench.store
+        store, tier = engine.bench.store, engine.bench.sandbox.tier
+        if use == "auto" and tier == Tier.NONE:
+            pytest.skip(engine.bench.sandbox.detail)
         await until(lambda: any(run.phase == "evaluating" for run in store.runs(experiment_id=1)))
         (tmp_path / "source" / "evaluate.py").write_text(SLOW.replace("score =", "score = 0.1 *"))
-        await until(lambda: store.verdict_counts()[Verdict.VOID])
+        await until(lambda: sum(store.verdict_counts().values()))
         judged = store.experiment(1)
         assert judged is not None
-        assert judged.verdict_reason.startswith("evaluate.py changed while it ran")
-        assert judged.metric is None
+        first, *later = store.runs(experiment_id=1)
+        assert first.error.startswith("evaluate.py changed while it ran")
+        assert first.metric is None
+        if tier == Tier.NONE:
+            assert first.state == RunState.VOID
+            assert judged.verdict == Verdict.VOID
+            assert judged.verdict_reason == first.error
+        else:
+            assert first.state == RunState.LOST
+            assert later[0].state == RunState.FINISHED
+            assert later[0].device_class != first.device_class
+            assert judged.verdict == Verdict.DISCARD
 
 
 def test_no_run_starts_before_this_engine_knows_what_it_is_measured_with(tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ def test_the_champions_metric_in_status_is_of_one_device_class(bench: Bench) -> 
     champion_runs(bench, 1.0, 1.1, kind="after")
     assert report.champion_metric(bench.store) == pytest.approx(1.05)
     champion = bench.store.champion()
-    assert champion and _champion_metric(bench.store, champion, Snapshot()) == pytest.approx(1.05)
+    assert champion
+    assert _champion_metric(bench.store, champion, Snapshot()) == pytest.approx(1.05)
 
 
 def test_a_seed_that_failed_before_an_upgrade_may_be_asked_for_after_it(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.models import Autonomy, Purpose
+from core.models import Autonomy, Decision, Purpose
 from tests.sample_lab import STATES, SampleLab
 from tests.tui.cockpit import cockpit
 from tests.tui.golden import is_golden
@@ -197,6 +197,20 @@ async def test_a_run_of_the_champion_itself_is_named(tmp_path: Path) -> None:
 
     async with cockpit(tmp_path, confirming) as human:
         await human.sees("confirmation training")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "words"),
+    [(Purpose.NULL, "which measure the noise"), (Purpose.RETEST, "runs that confirm earlier ones go first")],
+)
+async def test_an_approved_experiment_says_what_it_waits_for(tmp_path: Path, purpose: Purpose, words: str) -> None:
+    def approved(lab: SampleLab) -> None:
+        lab.baseline()
+        lab.decides(lab.proposes(), Decision.APPROVE)
+        lab.trains(lab.starts(None, purpose=purpose, seed=1), 0.5)
+
+    async with cockpit(tmp_path, approved, size=(160, 36)) as human:
+        await human.sees(words)
 
 
 async def test_while_a_model_writes_the_end_of_its_text_stands_wrapped_and_the_rows_before_it_stay(

@@ -12,7 +12,7 @@ from tui.actions import BY_ID, key_of, keys_of
 from tui.detail import with_live
 from tui.pace import Ends
 from tui.screens.steering import pause_label
-from tui.snapshot import PURPOSES
+from tui.snapshot import PURPOSES, whose
 from tui.widgets.line import Line, Part
 from tui.widgets.states import Banner, notice
 from tui.widgets.status_bar import activity, heading, status
@@ -119,7 +119,7 @@ class Drawing:
         behind = screen.client.champion_run(run.seed)
         curve = screen.client.curve(run.id, name)
         champion = screen.client.curve(behind.id, name) if behind and behind.id != run.id else None
-        title = f"#{run.experiment_id} {name}" if run.experiment_id else f"{PURPOSES[run.purpose]} {name}"
+        title = f"{whose(run)} {name}"
         panes.chart.show(curve, champion, title=title, end=self._ends.of(run, curve))
 
     def diff_facts(self) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from core.models import LIVE_RUNS, Run, State
+from core.models import LIVE_RUNS, Run, RunState, State
 from core.text import ago, number, one_line
 from tui.actions import key_of
 from tui.idle import how_ended, why_idle
 from tui.pace import Ends, Left, Stage, Step, left, steps
-from tui.snapshot import PURPOSES
+from tui.snapshot import PURPOSES, whose
 from tui.widgets.chart_grid import Curve
 from tui.widgets.gauges import Gauges
 from tui.widgets.line import Line, Part
@@ -90,7 +90,7 @@ class LiveDrawing:
             return [], None
         trained = self._trained(run)
         row = lab.by_id.get(run.experiment_id) if run.experiment_id else None
-        judging = row is not None and row.state is State.RUNNING and not lab.live
+        judging = row is not None and row.state is State.RUNNING and run.state is not RunState.LOST and not lab.live
         found = steps(run, now=now, watch=screen.stopwatch, trained=trained, judging=judging)
         if lab.alive is False and not lab.starting:
             return found, None  # nobody follows the run: what is known of it grows old
@@ -112,7 +112,7 @@ class LiveDrawing:
         if run is None:
             return []
         row = screen.lab.by_id.get(run.experiment_id) if run.experiment_id else None
-        who = f"#{run.experiment_id}" if run.experiment_id else PURPOSES[run.purpose]
+        who = whose(run)
         title = f" {one_line(row.title, 60)}" if row else ""
         made = f"run {run.id}, {PURPOSES[run.purpose]}, seed {run.seed} on {one_line(run.device, 12)}"
         return [

@@ -15,7 +15,7 @@ from core.models import Autonomy, Run, State, Verdict
 from core.requests import Pause, Resume, SetAutonomy, StopRun, Tell
 from core.text import clean, one_line
 from tui.actions import key_of
-from tui.snapshot import PURPOSES, Snapshot
+from tui.snapshot import Snapshot, whose
 from tui.widgets.queue import VERDICTS
 from tui.widgets.states import compared, interval
 from tui.widgets.status_bar import percent
@@ -101,7 +101,7 @@ def stop_run(screen: Review, run: Run | None = None) -> None:
 
     run = run or screen.lab.run
     assert run is not None
-    who = f", of #{run.experiment_id}," if run.experiment_id else f", {PURPOSES[run.purpose]},"
+    who = f", of {whose(run)}," if run.experiment_id else f", of the {whose(run)},"
 
     def answered(sure: bool | None) -> None:
         if sure:
@@ -194,8 +194,7 @@ def farewell(lab: Snapshot, root: Path) -> str:
     lines = ["Detached; the engine goes on."]
     run = lab.run
     if run is not None:
-        who = f"#{run.experiment_id}" if run.experiment_id else PURPOSES[run.purpose]
-        lines.append(f"Running: {who}, {one_line(run.phase, 16)}, {percent(run.progress)} of its budget.")
+        lines.append(f"Running: {whose(run)}, {one_line(run.phase, 16)}, {percent(run.progress)} of its budget.")
     approved = lab.counts.get(State.APPROVED, 0)
     waiting = len(lab.queue)
     if lab.autonomy is Autonomy.FULL:

@@ -222,8 +222,10 @@ def _approved(lab: Snapshot, shown: Experiment, now: float) -> Notice:
         return Notice("busy", f"#{shown.id} is approved and starts in {duration(shown.hold_until - now)}.", (), keys)
     if lab.paused:
         why = f"the lab is paused ({one_line(lab.paused, 80)}); {key_of('pause')} lets it start"
+    elif any(run.purpose in (Purpose.BASELINE, Purpose.NULL) for run in lab.live):
+        why = "it starts after the runs of the unchanged code, which measure the noise"
     elif lab.live:
-        why = "it starts when the device is free"
+        why = "it starts when the device is free; runs that confirm earlier ones go first"
     else:
         why = "it starts next"
     return Notice("info", f"#{shown.id} is approved: {why}.", (), keys)
