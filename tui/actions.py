@@ -447,12 +447,12 @@ def key_of(action_id: str, keymap: Mapping[str, str] | None = None) -> str:
     return next(iter(keys_of(BY_ID[action_id], keymap)), ":")
 
 
-def markdown(actions: Iterable[Action] = EVERY) -> str:
-    """README's table of keys."""
-    lines, actions = ["| key | what it does |", "|---|---|"], tuple(actions)
-    for group, title in GROUPS.items():
-        rows = [action for action in actions if action.group == group]
-        lines += [f"| | **{title}** |"] if rows else []
+def markdown(groups: Iterable[str] = GROUPS) -> str:
+    """The table of the keys of these groups."""
+    lines = ["| key | what it does |", "|---|---|"]
+    for group in groups:
+        rows = [action for action in EVERY if action.group == group]
+        lines += [f"| | **{GROUPS[group]}** |"] if rows else []
         lines += [
             f"| {' '.join(f'`{key}`' for key in keys_of(action, {})) or '`:`'} | {action.help} |" for action in rows
         ]
