@@ -29,7 +29,11 @@ def status(lab: Lab, reader: Reader, *, engine: bool, gain: float | None = None)
         "sandbox": reader.setting("sandbox", {}),
         "champion": None
         if champion is None
-        else {"commit": champion.commit_sha, "experiment": champion.experiment_id, "metric": champion_metric(reader)},
+        else {
+            "commit": champion.commit_sha,
+            "experiment": champion.experiment_id,
+            "metric": reader.champion_metric(champion),
+        },
         "running": [_run(run) for run in reader.live_runs()],
         "last_run": None if (last := reader.last_run()) is None else _run(last),
         "waiting": [summary.id for summary in reader.queue()],
@@ -91,20 +95,6 @@ def usage(reader: Reader) -> dict[str, Any]:
         "cost_per_experiment": cost / tried if cost is not None and tried else None,
         "cost_per_keep": cost / kept if cost is not None and kept else None,
     }
-
-
-def champion_metric(reader: Reader) -> float | None:
-    """The mean over the champion's honest runs in the newest device class: others compare with nothing."""
-    champion = reader.champion()
-    if champion is None:
-        return None
-    runs = [
-        r
-        for r in reader.runs(commit_sha=champion.commit_sha)
-        if r.metric is not None and r.experiment_id is None and r.purpose in CHAMPION_PURPOSES
-    ]
-    values = [r.metric for r in runs if r.metric is not None and r.device_class == runs[-1].device_class]
-    return sum(values) / len(values) if values else None
 
 
 def row(summary: Summary) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from textual.message import Message
 from core.errors import LabError, StoreError
 from core.models import Event, Purpose, Run, RunState, Series
 from core.requests import NoEngine, Ping, Request, ask
-from core.store.reader import Champion, Gauge, Reader, Summary
+from core.store.reader import Gauge, Reader, Summary
 from tui.snapshot import EngineNote, LabNote, PreparationNote, ResearcherNote, SandboxNote, Snapshot, note
 
 POLL_SECONDS = 0.1
@@ -178,7 +178,7 @@ class Client:
         if first or any(e.kind == "champion" or e.run_id is not None for e in events):
             champion = reader.champion()
             self._champion_runs.clear()
-            champion_metric = _champion_metric(reader, champion, last) if champion else None
+            champion_metric = reader.champion_metric(champion) if champion else None
         devices = reader.setting("devices", [])
         names, classes = _devices(devices)
         noise = reader.setting("noise", {})
@@ -344,18 +344,3 @@ def _devices(setting: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names and classes of the devices."""
     rows = [row for row in setting if isinstance(row, dict)] if isinstance(setting, list) else []
     return tuple(str(row.get("name", "")) for row in rows), tuple(str(row.get("class", "")) for row in rows)
-
-
-def _champion_metric(reader: Reader, champion: Champion, last: Snapshot) -> float | None:
-    """What the champion scores: the mean of its runs that count, in the newest device class it has."""
-    runs = [run for run in reader.runs(commit_sha=champion.commit_sha) if run.purpose is not Purpose.AUDIT]
-    runs = [run for run in runs if run.metric is not None]
-    runs = [run for run in runs if run.device_class == runs[-1].device_class]
-    if champion.experiment_id is not None and (not runs or any(run.experiment_id is not None for run in runs)):
-        experiment = reader.summary(champion.experiment_id)
-        if experiment is not None and experiment.metric is not None:
-            return experiment.metric
-    if last.champion == champion and last.champion_metric is not None and not last.live:
-        return last.champion_metric
-    metrics = [run.metric for run in runs if run.metric is not None]
-    return sum(metrics) / len(metrics) if metrics else None

@@ -366,6 +366,18 @@ class Reader:
         """The lineage, first baseline first."""
         return [Champion(*row) for row in self._all(f"SELECT {CHAMPION} FROM champions ORDER BY seq")]
 
+    def champion_metric(self, champion: Champion) -> float | None:
+        """What it was kept for; of the baseline, or since an upgrade, the mean over its newest device class."""
+        runs = [r for r in self.runs(commit_sha=champion.commit_sha) if r.purpose is not Purpose.AUDIT]
+        runs = [r for r in runs if r.metric is not None]
+        newest = [r for r in runs if r.device_class == runs[-1].device_class]
+        if champion.experiment_id is not None and (not newest or any(r.experiment_id is not None for r in newest)):
+            kept = self.summary(champion.experiment_id)
+            if kept is not None and kept.metric is not None:
+                return kept.metric
+        metrics = [r.metric for r in newest if r.metric is not None]
+        return sum(metrics) / len(metrics) if metrics else None
+
     def setting(self, key: str, default: Any = None) -> Any:
         row = self._first("SELECT value FROM settings WHERE key = ?", key)
         return default if row is None else json.loads(row[0])

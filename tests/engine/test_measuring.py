@@ -17,8 +17,6 @@ from core.models import Purpose, RunState
 from core.text import number
 from tests.toy import toy_lab
 from tui.cli import run
-from tui.client import _champion_metric
-from tui.snapshot import Snapshot
 
 
 @pytest.fixture
@@ -101,10 +99,17 @@ def test_the_champion_of_a_long_lab_is_still_run_again_after_an_upgrade(bench: B
 def test_the_champions_metric_in_status_is_of_one_device_class(bench: Bench) -> None:
     champion_runs(bench, 2.0, 2.1)
     champion_runs(bench, 1.0, 1.1, kind="after")
-    assert report.champion_metric(bench.store) == pytest.approx(1.05)
     champion = bench.store.champion()
     assert champion
-    assert _champion_metric(bench.store, champion, Snapshot()) == pytest.approx(1.05)
+    assert bench.store.champion_metric(champion) == pytest.approx(1.05)
+    bench.store.db.execute(
+        "INSERT INTO experiments (id, state, title, author, parent_commit, created_at, judged_at, verdict, metric) "
+        "VALUES (1, 'judged', 't', 'x', 'p', 1.0, 1e9, 'keep', 0.97)"
+    )
+    bench.store.add_champion("k" * 40, experiment_id=1)
+    kept = bench.store.champion()
+    assert kept
+    assert bench.store.champion_metric(kept) == 0.97  # before it was ever run again
 
 
 def test_a_seed_that_failed_before_an_upgrade_may_be_asked_for_after_it(bench: Bench) -> None:
