@@ -212,6 +212,16 @@ async def test_a_decision_that_is_taken_meanwhile_comes_up_and_the_cursor_stays(
     lab.close()
 
 
+async def test_a_lab_that_is_paused_says_so_here_too(tmp_path: Path) -> None:
+    lab = DecidedLab(tmp_path / "lab")
+    lab.reviews(lab.proposes(), Decision.APPROVE, minutes=3)
+    async with on_decisions(lab, (80, 24)) as (human, _):
+        assert "PAUSED" not in human.screen
+        lab.writer.set("paused", "the disk is full")
+        await human.sees("PAUSED")
+    lab.close()
+
+
 async def test_a_verdict_that_comes_in_is_what_came_of_the_review(tmp_path: Path) -> None:
     lab = DecidedLab(tmp_path / "lab")
     experiment = lab.proposes()

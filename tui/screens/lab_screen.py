@@ -15,7 +15,7 @@ from core.text import clean, one_line
 from tui.actions import BY_ID, Action, View, key_of, keys_of
 from tui.client import Client
 from tui.screens.places import Go
-from tui.snapshot import PURPOSES, Snapshot
+from tui.snapshot import Snapshot, whose
 from tui.still import StillBelow
 from tui.widgets.line import Line, Part
 from tui.widgets.states import TooSmall
@@ -146,7 +146,7 @@ class LabScreen(StillBelow, Screen[None]):
     # ---- rows that every such screen has -----------------------------------------------------------------------
 
     def heading(self, title: str, facts: str, *, run: bool = True) -> list[Part]:
-        """The first row: where one is, what of the lab must not be missed meanwhile; `run`: the live run too."""
+        """The first row: where one is, what of the lab must not be missed; `run`: what runs, or why nothing, too."""
         lab = self.lab
         parts = [
             Part(Content.styled(f" {one_line(self.client.lab.name, 20)}", "bold"), 5),
@@ -156,10 +156,11 @@ class LabScreen(StillBelow, Screen[None]):
         if lab.problem:
             parts.append(Part(Content.styled("the record cannot be read", "bold $text-error"), 0))
         if run and lab.run is not None:
-            who = f"#{lab.run.experiment_id}" if lab.run.experiment_id else PURPOSES[lab.run.purpose]
             # whole fives: a number that moves twice a second is bytes on the line for nothing
-            words = f"▶ {who} {percent(int(lab.run.progress * 20) / 20)}"
+            words = f"▶ {whose(lab.run)} {percent(int(lab.run.progress * 20) / 20)}"
             parts.append(Part(Content.styled(words, "$text-success"), 3))
+        if run and lab.paused:
+            parts.append(Part(Content.styled("PAUSED", "bold $text-warning"), 2))
         if lab.alive is False and not lab.starting:
             parts.append(Part(Content.styled("○ engine DOWN", "bold $text-error"), 2))
         if lab.queue:
