@@ -116,8 +116,8 @@ def recorded(run: Run) -> dict[str, float]:
 def steps(run: Run, *, now: float, watch: Stopwatch, trained: float | None, judging: bool = False) -> list[Step]:
     """The phases in order. `trained`: seconds up to the newest point of its curve; `judging`: no verdict yet."""
     known: dict[str, float | None] = {**watch.took(run), **recorded(run)}
-    if trained is not None and not known.get("train"):  # a run that was stopped leaves no times
-        known["train"] = trained
+    if trained is not None:  # of a run that was stopped the record knows less
+        known["train"] = max(trained, known.get("train") or 0.0)
     if run.state in LIVE_RUNS:
         present = present_phase(run)
         last = ORDER.index("compile" if present == "queue" else present)  # it queues when it stands ready

@@ -82,8 +82,9 @@ def test_a_failed_run_says_in_which_phase_it_ended() -> None:
     assert stages(run(RunState.CRASHED, "done"), trained=4.0)["training"] == ("failed", 4.0)
 
 
-def test_a_run_that_was_stopped_has_at_least_the_seconds_of_its_curve() -> None:
-    told = stages(run(RunState.KILLED, "done", seconds={"queue": 0.8, "start": 0.0, "train": 0.0}), trained=53.0)
+@pytest.mark.parametrize("noted", [0.0, 0.4])
+def test_a_run_that_was_stopped_has_at_least_the_seconds_of_its_curve(noted: float) -> None:
+    told = stages(run(RunState.KILLED, "done", seconds={"queue": 0.8, "start": 0.0, "train": noted}), trained=53.0)
     assert told["training"] == ("failed", 53.0)
 
 

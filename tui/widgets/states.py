@@ -220,7 +220,9 @@ def _approved(lab: Snapshot, shown: Experiment, now: float) -> Notice:
     keys = f"{key_of('undo')} takes it back"
     if shown.hold_until and shown.hold_until > now:
         return Notice("busy", f"#{shown.id} is approved and starts in {duration(shown.hold_until - now)}.", (), keys)
-    if lab.paused:
+    if lab.alive is False and not lab.starting:
+        why = "it starts when an engine runs again"
+    elif lab.paused:
         why = f"the lab is paused ({one_line(lab.paused, 80)}); {key_of('pause')} lets it start"
     elif any(run.purpose in (Purpose.BASELINE, Purpose.NULL) for run in lab.live):
         why = "it starts after the runs of the unchanged code, which measure the noise"
