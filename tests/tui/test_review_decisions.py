@@ -239,6 +239,7 @@ async def test_the_dial_asks_before_everything_runs_without_a_human(tmp_path: Pa
         await human.press("j", "j", "enter")
         await human.sees("Let everything run without you?")
         assert "#6 Sharpen QK-norm" in human.screen
+        assert "still waits for you" in human.screen
         await human.press("enter")  # Cancel has the focus
         assert human.asked == []
         await human.press("A", "j", "j", "enter", "y")

@@ -10,6 +10,7 @@ from core.models import Decision, Purpose, Verdict
 from tests.sample_lab import SampleLab
 from tests.sample_target import TITLES
 from tests.tui.cockpit import Human, cockpit
+from tui.screens.help import WORDS
 
 
 def in_sight(human: Human) -> list[str]:
@@ -110,6 +111,13 @@ async def test_help_says_why_a_key_cannot_act(tmp_path: Path) -> None:
         await human.sees("now: there is no decision that can still be taken back")
         await human.press("escape")
         assert human.app.screen is human.review
+
+
+async def test_help_ends_with_what_the_words_mean_a_line_each_at_80_columns(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, size=(80, 24)) as human:
+        await human.press("question_mark", "G")
+        for word, meaning in WORDS.items():
+            assert f"   {word:<14}{meaning}" in human.screen
 
 
 async def test_the_palette_runs_a_command_by_name_but_never_approves(tmp_path: Path) -> None:

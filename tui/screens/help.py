@@ -22,6 +22,24 @@ LEAD = (
     "The researcher proposes one patch at a time. Read it, then decide with a key. "
     "Enter and Esc never decide; a pending proposal waits as long as you like."
 )
+WORDS = {
+    "champion": "the best code so far; every patch is held against it",
+    "sandbox A": "bubblewrap; B: Landlock; C: training code is not kept in",
+    "MANUAL": "every patch waits for you",
+    "GUARDED": "all wait but the short and harmless",
+    "FULL": "only those wait in which a guard sees a danger",
+    "finding": "what a guard saw in a line: advice, never a verdict",
+    "σ": "the noise: how far runs of the same code lie apart",
+    "Δ": "the difference to the champion, on n fresh seeds",
+    "±": "its 95 % interval",
+    "candidate": "a patch's first run; a promising one is confirmed",
+    "confirmation": "a run on a fresh seed; only these count",
+    "kept": "better beyond the noise, on the hidden split too",
+    "inconclusive": "too close to the noise to tell",
+    "suspect": "too good, or not so on the hidden split: you settle it",
+    "void": "it broke a rule: its result does not count",
+}
+"""what stands on the screens and nobody is born with"""
 
 
 class Help(ModalScreen[None]):
@@ -76,6 +94,9 @@ def keys_text(view: View, keymap: Mapping[str, str], actions: Sequence[Action] =
             parts.append((f"  {keys:<14}", "bold" if not reason else "$foreground-disabled"))
             parts.append((action.help, "" if not reason else "$foreground-disabled"))
             parts.append((f"\n  {'':<14}now: {reason}\n", "$text-warning") if reason and group == "decide" else "\n")
+    parts.append(("\nWords\n", "bold $text-accent"))
+    for word, meaning in WORDS.items():
+        parts += [(f"  {word:<14}", "bold"), f"{meaning}\n"]
     return Content.assemble(*parts)
 
 

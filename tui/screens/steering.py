@@ -58,12 +58,13 @@ def passing(lab: Snapshot) -> list[str]:
     if len(lab.queue) > 4:
         lines.append(f"and {len(lab.queue) - 4} more that wait now")
     lines = (
-        [f"These {len(lab.queue)} run at once, in turn:" if len(lab.queue) > 1 else "This one runs:", *lines, ""]
+        [f"These {len(lab.queue)} run now, in turn:" if len(lab.queue) > 1 else "This one runs:", *lines, ""]
         if lines
         else []
     )
     lines.append(
-        "So does every later patch that applies, whatever a guard finds in it. Verdicts still follow the noise."
+        "So does every later patch that applies. A patch in which a guard sees a danger still waits for you, and "
+        "verdicts still follow the noise."
     )
     if lab.sandbox.tier == "C":
         lines.append("There is NO SANDBOX here: the code runs as you, with your files and your network.")
