@@ -10,15 +10,9 @@ from itertools import pairwise
 from typing import TypeGuard
 
 from core.models import LIVE_RUNS, Run, RunState, Series
+from core.runs import phases
 
-PHASES = {
-    "queue": "queue",
-    "start": "starting",
-    "compile": "compiling",
-    "train": "training",
-    "evaluate": "evaluating",
-    "judge": "judging",
-}
+PHASES = dict(zip(phases.NAMES, ("queue", "starting", "compiling", "training", "evaluating", "judging"), strict=True))
 """the keys of `detail["seconds"]`, in order, and what the screen calls them"""
 PRESENT = {
     "preparing": "start", "starting": "start", "compiling": "compile", "waiting": "queue", "training": "train",
@@ -27,11 +21,8 @@ PRESENT = {
 """what a run says that it is doing -> the phase that takes the time; one that stands ready waits for the device"""
 LEAST_SHARE = 0.02
 """of the budget that must be spent before the pace says anything"""
-ORDER = tuple(PHASES)
 ALONE = ("start", "compile", "train", "evaluate")
 """what a run does by itself, once it has the device"""
-NO_TIME = 0.05
-"""seconds below which a phase did not happen: a CPU does not compile"""
 
 
 class Stage(StrEnum):
@@ -92,7 +83,7 @@ class Stopwatch:
 
     def took(self, run: Run) -> dict[str, float]:
         """Seconds of the phases that were seen to begin and to end."""
-        began = sorted(self._began.get(run.id, {}).items(), key=lambda item: ORDER.index(item[0]))
+        began = sorted(self._began.get(run.id, {}).items(), key=lambda item: phases.NAMES.index(item[0]))
         return {name: end - start for (name, start), (_, end) in pairwise(began) if math.isfinite(end - start)}
 
 
@@ -105,7 +96,7 @@ def recorded(run: Run) -> dict[str, float]:
     """Seconds of each phase, as the engine recorded them."""
     seconds = run.detail.get("seconds")
     found = seconds if isinstance(seconds, Mapping) else {}
-    known = {name: float(found[name]) for name in ORDER if _is_time(found.get(name))}
+    known = {name: float(found[name]) for name in phases.NAMES if _is_time(found.get(name))}
     if "queue" not in known and _is_time(queued := run.detail.get("queue_seconds")):
         known["queue"] = float(queued)
     if "queue" not in known and run.started_at is not None:
@@ -120,12 +111,12 @@ def steps(run: Run, *, now: float, watch: Stopwatch, trained: float | None, judg
         known["train"] = max(trained, known.get("train") or 0.0)
     if run.state in LIVE_RUNS:
         present = present_phase(run)
-        last = ORDER.index("compile" if present == "queue" else present)  # it queues when it stands ready
-        stages = {name: Stage.AHEAD if index > last else Stage.DONE for index, name in enumerate(ORDER)}
+        last = phases.NAMES.index("compile" if present == "queue" else present)  # it queues when it stands ready
+        stages = {name: Stage.AHEAD if index > last else Stage.DONE for index, name in enumerate(phases.NAMES)}
         stages[present] = Stage.NOW
         known[present] = _elapsed(run, present, now, watch, trained)
     else:
-        stages = dict.fromkeys(ORDER, Stage.DONE)
+        stages = dict.fromkeys(phases.NAMES, Stage.DONE)
         reached = [name for name in ALONE if known.get(name)]
         if run.state is not RunState.FINISHED and reached:
             stages[reached[-1]] = Stage.FAILED
@@ -135,7 +126,7 @@ def steps(run: Run, *, now: float, watch: Stopwatch, trained: float | None, judg
     found = []
     for name, stage in stages.items():
         seconds = known.get(name) if stage is not Stage.AHEAD else None
-        none = seconds is None or (name in ALONE and seconds < NO_TIME)
+        none = seconds is None or (name in ALONE and seconds < phases.NO_TIME)
         skipped = none and stage is Stage.DONE
         found.append(Step(PHASES[name], None if skipped else seconds, Stage.SKIPPED if skipped else stage))
     return found

@@ -8,6 +8,8 @@ NAMES = ("queue", "start", "compile", "train", "evaluate", "judge")
 """the keys of a run's `detail["seconds"]`. queue: until the process was there, and at the gate; start: imports, data,
 model; compile: warm-up steps; train: until the checkpoint was written; evaluate; judge: until what follows from it was
 in the record"""
+NO_TIME = 0.05
+"""seconds below which a phase did not happen: a CPU does not compile"""
 
 
 def split(
@@ -57,7 +59,7 @@ def words(seconds: Mapping[str, object]) -> str:
     """`queue 0.1 s, start 1.4 s, …`; what took no time is left out. Empty where nothing is known."""
     known = [(name, seconds.get(name)) for name in NAMES]
     return ", ".join(
-        f"{name} {value:.1f} s" for name, value in known if isinstance(value, int | float) and value >= 0.05
+        f"{name} {value:.1f} s" for name, value in known if isinstance(value, int | float) and value >= NO_TIME
     )
 
 
