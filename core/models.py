@@ -201,6 +201,11 @@ class Review:
     verdict: Verdict | None = None
     """of an override: what the person made of it"""
 
+    @property
+    def in_part(self) -> bool:
+        """Approved without some of its hunks."""
+        return self.decision is Decision.APPROVE_EDITED and self.hunks_kept is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

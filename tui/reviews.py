@@ -24,6 +24,8 @@ class Said(StrEnum):
 
     APPROVED = "approved"
     EDITED = "edited"
+    PART = "in part"
+    """approved without some hunks"""
     SENT_BACK = "sent back"
     VETOED = "vetoed"
     SETTLED = "settled"
@@ -39,6 +41,7 @@ SAID = {
 SAID_SIGNS = {
     Said.APPROVED: "▹",
     Said.EDITED: "±",
+    Said.PART: "±",
     Said.SENT_BACK: "↺",
     Said.VETOED: "-",
     Said.SETTLED: "!",
@@ -54,7 +57,7 @@ class Decided:
 
     @property
     def said(self) -> Said:
-        return SAID[self.review.decision]
+        return Said.PART if self.review.in_part else SAID[self.review.decision]
 
     @property
     def rule(self) -> str:
@@ -192,7 +195,7 @@ def whole(reader: Reader, row: Decided) -> Whole:
     review, experiment = row.review, reader.experiment(row.review.experiment_id)
     try:
         shown = parse(reader.patch(review.patch_sha256) or "")
-        if row.said is not Said.EDITED:
+        if row.said not in (Said.EDITED, Said.PART):
             return Whole(row, experiment, len(shown.hunks))
         if review.hunks_kept is not None:
             out = tuple(hunk for hunk in shown.hunks if hunk.index not in review.hunks_kept)

@@ -119,6 +119,8 @@ DOUBT = "by today's noise this would not be kept"
 
 def decision(decided: Decided) -> str:
     """The decision as a word."""
+    if decided.review.in_part:
+        return "approved in part"
     return {
         Decision.APPROVE: "approved", Decision.APPROVE_EDITED: "approved edited",
         Decision.REVISE: "sent back", Decision.VETO: "vetoed",

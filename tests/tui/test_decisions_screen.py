@@ -53,7 +53,7 @@ async def reads(human: Human, screen: Decisions, experiment: int, said: Said) ->
 async def test_the_screen_is_as_it_was_read_and_approved(lab: DecidedLab, size: tuple[int, int]) -> None:
     async with on_decisions(lab, size) as (human, screen):
         if size[0] >= 120:
-            await reads(human, screen, 3, Said.EDITED)
+            await reads(human, screen, 3, Said.PART)
         else:
             await human.press("j", "j")
         shown = f"{human.screen}\n"
@@ -85,7 +85,7 @@ async def test_a_review_in_full_says_who_why_how_fast_and_what_came_of_it(lab: D
 
 async def test_hunks_that_were_switched_out_and_edits_are_shown(lab: DecidedLab) -> None:
     async with on_decisions(lab) as (human, screen):
-        await reads(human, screen, 3, Said.EDITED)
+        await reads(human, screen, 3, Said.PART)
         assert "Switched out: 1 of 3 hunks" in human.screen
         assert "-COOLDOWN = 0.4" in human.screen
         await reads(human, screen, 4, Said.EDITED)

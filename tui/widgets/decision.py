@@ -18,7 +18,12 @@ from tui.widgets.why import Part, when
 MOST_LINES = 60
 """lines of a change that are shown; the Review screen has all of them"""
 VIA = {Via.TUI: "on the screen", Via.CLI: "by a command", Via.POLICY: "by the autonomy dial"}
-STYLES = {Said.APPROVED: "$text-success", Said.VETOED: "$text-error", Said.EDITED: "$text-primary"}
+STYLES = {
+    Said.APPROVED: "$text-success",
+    Said.VETOED: "$text-error",
+    Said.EDITED: "$text-primary",
+    Said.PART: "$text-primary",
+}
 
 
 def decision(found: Whole, lab: Snapshot, *, width: int = 40) -> Content:

@@ -20,6 +20,7 @@ from tui.widgets.why import when
 SAID_LOOKS = {
     Said.APPROVED: "table--good",
     Said.EDITED: "table--running",
+    Said.PART: "table--running",
     Said.SENT_BACK: "table--waiting",
     Said.VETOED: "table--bad",
     Said.SETTLED: "table--waiting",

@@ -126,7 +126,8 @@ def _reviews(reviews: Sequence[Review], now: float) -> Iterable[Part]:
     for review in reviews:
         who = f"policy ({one_line(review.policy, 60)})" if review.via is Via.POLICY else one_line(review.actor, 24)
         settled = f" as {review.verdict}" if review.verdict else ""
-        words = f"{WORDS[review.decision]}{settled} by {who} {when(now - review.decided_at)}"
+        said = "approved in part" if review.in_part else WORDS[review.decision]
+        words = f"{said}{settled} by {who} {when(now - review.decided_at)}"
         if review.undone_at is not None:
             words += ", taken back"
         parts += [words, f": {clean(review.reason)}\n" if review.reason else "\n"]
