@@ -23,7 +23,7 @@ class Target(Section):
 
     profile: str = "cpu"
     """sizes that fit the device: cpu, gpu-8g, gpu-24g, h100"""
-    sizes: dict[str, int | float | str] = {}
+    sizes: dict[str, bool | int | float | str] = {}
     """single values of the profile, changed: `depth = 2`"""
     corpus: str = "stdlib"
     """stdlib, a directory of text files, a directory of parquet shards, or hf:REPOSITORY"""

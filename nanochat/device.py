@@ -49,6 +49,20 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
     return context
 
 
+def use_kernels(name: str) -> str:
+    """Attention by an installed package, FA3 or FA4, behind the operator that ops.attention calls; why not, else empty.
+
+    torch looks for the package itself; nothing is downloaded.
+    """
+    from torch.nn.attention import activate_flash_attention_impl
+
+    try:
+        activate_flash_attention_impl(name)
+    except (ImportError, RuntimeError, ValueError) as error:
+        return f"attention by {name}: {error}"
+    return ""
+
+
 def leave_compiler_unimported() -> None:
     """Lets optimizers be made and cleared without importing torch._dynamo: 1.3 s of every run on a CPU.
 

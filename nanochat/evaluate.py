@@ -57,8 +57,8 @@ def evaluate(
     half = device != "cpu" or cpu_multiplies_bfloat16()
     with ExitStack() as servers:
         scorer = servers.enter_context(Scorer(command, spec, half))
-        # on a GPU one after the other: two copies might not fit
-        beside = servers.enter_context(Scorer(command, other, half)) if device == "cpu" else None
+        # on a GPU it loads nothing until it is asked, when the first is gone: two might not fit
+        witness = servers.enter_context(Scorer(command, other, half))
         rows, token_bytes, size = load_split(data, split)  # while the other processes start
         parameters = scorer.wait_until_ready()
         scoring = time.perf_counter()
@@ -66,7 +66,6 @@ def evaluate(
         losses = score(scorer, rows, generator)
         finish(scorer)  # it is gone before the witness hears a word, and can tell it nothing
         scored = time.perf_counter()
-        witness = beside or servers.enter_context(Scorer(command, other, half))
         witness.wait_until_ready()
         watching = time.perf_counter()
         probe = watch(witness, rows, losses, data.rows("train"), generator, audit)

@@ -40,8 +40,11 @@ def probe(profile: Profile, device_name: str, limit: float) -> int:
     """Peak bytes of a few steps in this process. Raises torch.OutOfMemoryError or MemoryError beyond `limit` bytes."""
     import torch
 
-    from nanochat.device import autocast, compute_dtype, leave_compiler_unimported, peak_memory
+    from nanochat.device import autocast, compute_dtype, leave_compiler_unimported, peak_memory, use_kernels
+    from nanochat.float8 import use_float8
 
+    if profile.kernels and (reason := use_kernels(profile.kernels)):
+        raise RuntimeError(reason)
     device = torch.device(device_name)
     gpu = device.type == "cuda"
     if gpu:
@@ -59,6 +62,8 @@ def probe(profile: Profile, device_name: str, limit: float) -> int:
     torch.manual_seed(0)
     model = target.build_model(profile).to(device)
     optimizers = target.build_optimizers(model, Run)
+    if profile.float8:
+        use_float8(model)
     network = Run.compile(model)
     kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
     tokens = torch.randint(profile.vocab, (profile.rows, profile.sequence), device=device)
@@ -120,12 +125,22 @@ def largest(
 
 
 def measure(profile: Profile, device: str, limit: float, seconds: float = SECONDS) -> tuple[int, int] | None:
-    """(rows, peak bytes) that fit a device, by trying. Raises Unmeasurable."""
+    """(rows, peak bytes) that fit a device, by trying; in time for the best so far at least. Raises Unmeasurable."""
     deadline = time.monotonic() + seconds
+    fits = False
 
     def peak(rows: int) -> int | None:
+        nonlocal fits
         print(f"trying {rows} rows in a micro-batch", file=sys.stderr, flush=True)
-        return probed(replace(profile, rows=rows), device, limit, max(1.0, deadline - time.monotonic()))
+        try:
+            took = probed(replace(profile, rows=rows), device, limit, max(1.0, deadline - time.monotonic()))
+        except Unmeasurable as error:
+            if not fits:
+                raise
+            print(f"{rows} rows: {error}; what has been found stands", file=sys.stderr)
+            return None
+        fits = fits or took is not None
+        return took
 
     in_step = profile.step_tokens // profile.sequence
     possible = [rows for rows in range(1, in_step + 1) if in_step % rows == 0]

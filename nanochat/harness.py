@@ -44,7 +44,9 @@ from nanochat.device import (
     leave_compiler_unimported,
     peak_flops,
     peak_memory,
+    use_kernels,
 )
+from nanochat.float8 import use_float8, why_not
 from nanochat.flops import FlopMeter
 from nanochat.memory import advice
 from nanochat.profiles import Profile, ProfileError, load_profile, parse_budget
@@ -109,6 +111,8 @@ class Harness:
                     raise ProfileError(
                         f"AR_DEVICE is {device}, but torch {torch.__version__} sees {there or 'no'} CUDA device(s)"
                     )
+            if reason := (profile.float8 and why_not(device)) or (profile.kernels and use_kernels(profile.kernels)):
+                raise ProfileError(reason)
             data = Prepared.open(os.environ["AR_DATA"])
             if (data.vocab, data.sequence) != (profile.vocab, profile.sequence):
                 raise ProfileError(
@@ -225,8 +229,11 @@ class Harness:
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Compiled on CUDA when the profile says so; on a CPU compiling costs more than it saves in a short run.
 
-        Never with a budget in FLOPs: what is compiled cannot be metered.
+        Never with a budget in FLOPs: what is compiled cannot be metered. With `float8` in the profile a model's large
+        matrices multiply in 8 bits from here on.
         """
+        if self.profile.float8 and isinstance(function, torch.nn.Module):
+            use_float8(function)
         if self.device.type != "cuda" or not self.profile.compile or self.meter:
             return function
         return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]

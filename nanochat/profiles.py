@@ -23,7 +23,7 @@ CPU_ENV = {
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
     "MALLOC_TOP_PAD_": "268435456",
 }
-CUDA_ENV = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+CUDA_ENV = {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 BUDGETS = ("flops", "seconds", "tokens")
 
 
@@ -46,6 +46,8 @@ class Profile:
     eval_rows: int  # rows in one batch of the evaluation
     compile: bool = False
     memory_gb: float = 0.0  # what the device should have; 0: not checked
+    float8: bool = False  # large matrices multiply in 8 bits while training: Ada, Hopper and later, from depth 24 on
+    kernels: str = ""  # attention of an installed package: FA3 (Hopper), FA4; without it torch's own
 
     @property
     def width(self) -> int:

@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,20 +72,33 @@ async def gaps(root: Path, runs: int) -> list[float]:
     return idle
 
 
-async def session(root: Path, options: argparse.Namespace, *, overlap: bool) -> dict[str, float]:
-    """Real runs of a profile, one after the other; returns medians of seconds, and shares."""
-    lab = create(root / "lab", profile=options.profile)
+async def session(
+    place: Path,
+    profile: str,
+    device: str,
+    *,
+    count: int,
+    sizes: Mapping[str, bool | int | float | str],
+    overlap: bool,
+    threads: str = "",
+) -> dict[str, float]:
+    """Real runs of a profile in a new lab, one after the other; returns medians of seconds, and shares."""
+    lab = create(place, profile=profile)
     text = lab.config_file.read_text().replace("[runs]\n", f"[runs]\noverlap = {json.dumps(overlap)}\n")
-    text = text.replace("[runs]\n", f'[runs]\ndevices = ["{options.device}"]\n')
+    text = text.replace("[runs]\n", f'[runs]\ndevices = ["{device}"]\n')
+    if threads:
+        text = text.replace("[runs]\n", f'[runs]\nenvironment = {{ OMP_NUM_THREADS = "{threads}" }}\n')
     text = text.replace("[review]\n", "[review]\nundo_seconds = 0\nallow_unsandboxed = true\n")
     text = text.replace("[judging]\n", "[judging]\nnull_runs = 1\nrerun_every = 0\nmax_confirmations = 2\n")
-    sizes = f'\n[target.sizes]\nbudget = "{options.budget}"\n' if options.budget else ""
-    lab.config_file.write_text(text + sizes)
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sizes.items())
+    lab.config_file.write_text(text + (f"\n[target.sizes]\n{lines}" if sizes else ""))
     # a little less learning each: hardly ever better, so that nearly every run is followed by another screening
-    script = [("MATRIX_LR = 0.04", f"MATRIX_LR = {0.01 - i / 1000:.3f}") for i in range(options.runs)]
+    script = [("MATRIX_LR = 0.04", f"MATRIX_LR = {0.01 - i / 1000:.3f}") for i in range(count)]
     async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
         store = engine.bench.store
-        await until(lambda: sum(store.verdict_counts().values()) == options.runs, seconds=36_000)
+        await until(lambda: sum(store.verdict_counts().values()) == count or store.paused(), seconds=36_000)
+        if reason := store.paused():
+            raise SystemExit(f"the engine paused: {reason}")
         runs = [run for run in store.runs() if run.state == RunState.FINISHED]
         withdrawn = len(store.runs()) - len(runs)
     since = [local.read_since(lab.run_directory(run.id)) for run in runs]
@@ -95,19 +108,42 @@ async def session(root: Path, options: argparse.Namespace, *, overlap: bool) -> 
     between = [after["training"] - before for before, after in zip(ended, since[1:], strict=False)]
     found["from one run's end to the next one's first step, median s"] = statistics.median(between)
     found["the same, longest"] = max(between)
-    trained = [one["evaluating"] - one["training"] for one in since]
-    useful = sum(trained) + sum(one["evaluate"] for one in seconds)
-    found["wall time neither training nor evaluation"] = 1 - useful / (ended[-1] - since[0]["starting"])
+    useful = [run.detail["train"]["train_seconds"] + one["evaluate"] for run, one in zip(runs, seconds, strict=True)]
+    starts = [one["evaluate"] - run.detail["result"]["seconds"] for one, run in zip(seconds, runs, strict=True)]
+    whole = ended[-1] - since[0]["starting"]
+    found["wall time neither training nor evaluation"] = 1 - sum(useful) / whole
+    found["the same, the evaluator's start counted as lost"] = 1 - (sum(useful) - sum(starts)) / whole
+    lost = ended[-1] - ended[0] - sum(useful[1:]) + sum(starts[1:])
+    found["so lost after the first run, s a run"] = lost / (len(runs) - 1)
+    found["start of the evaluator, median s"] = statistics.median(starts)
     found["bits per byte, summed"] = sum(run.metric or 0.0 for run in runs)
     return found | {"runs": len(runs), "withdrawn": withdrawn}
 
 
 def real(options: argparse.Namespace) -> None:
+    sizes = {**json.loads(options.sizes), **({"budget": options.budget} if options.budget else {})}
+
+    def measured(place: Path, overlap: bool) -> dict[str, float]:
+        return asyncio.run(
+            session(
+                place,
+                options.profile,
+                options.device,
+                count=options.runs,
+                sizes=sizes,
+                overlap=overlap,
+                threads=options.threads,
+            )
+        )
+
+    if options.lab:
+        print(json.dumps(measured(options.lab, overlap=True)))
+        return
     rounds: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for number in range(options.rounds):
         for overlap in rounds:
             with tempfile.TemporaryDirectory() as folder:
-                rounds[overlap].append(asyncio.run(session(Path(folder), options, overlap=overlap)))
+                rounds[overlap].append(measured(Path(folder) / "lab", overlap))
             print(f"round {number + 1}, overlap {overlap}: {json.dumps(rounds[overlap][-1])}", file=sys.stderr)
     print(f"profile {options.profile}, {options.device}, load {os.getloadavg()[0]:.1f}, {options.rounds} rounds")
     print("| what | one after the other | the next one ready |\n|---|---|---|")
@@ -122,6 +158,9 @@ def main() -> None:
     parser.add_argument("--profile", help="real runs of this profile in the place of toys")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--budget", help="another budget than the profile's: flops:4e11")
+    parser.add_argument("--sizes", default="{}", help="other sizes than the profile's, as a JSON object")
+    parser.add_argument("--lab", type=Path, help="one session with the next run ready, in this new lab; prints JSON")
+    parser.add_argument("--threads", default="", help="CPU threads of a run (default: as the profile recommends)")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     if options.profile:

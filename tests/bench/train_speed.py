@@ -1,12 +1,13 @@
 """Training speed of a profile on the device at hand, beside a plain PyTorch floor of the same shape.
 
     python -m tests.bench.train_speed --profile cpu --steps 30 --rounds 3 [--device cuda:0] [--phases] [--json]
+    python -m tests.bench.train_speed --profile '{"name": "h100", "depth": 24, "float8": true}' --variants floor,ours
 
 `ours` is train.py as it is, in the environment its profile recommends. `floor` is the same model, batch and dtype
 with the textbook operators (masked SDPA, F.rms_norm, all logits at once), torch.optim.Muon and AdamW, a
 synchronisation every step, no compilation, in a default environment; `floor+env` is that in the recommended
 environment. Each variant is a process of its own; they take turns, and the best round counts, so that a busy machine
-disturbs all alike.
+disturbs all alike. Where the floor's logits do not fit a GPU it gets half of the rows in a micro-batch, and again.
 
 `--phases` also runs a whole experiment (start, train, save, evaluate) and says where its wall time went.
 """
@@ -33,7 +34,9 @@ def child(variant: str, profile_spec: str, device_name: str, steps: int) -> dict
     """Times `steps` steps on made-up tokens in this process."""
     import torch
 
-    from nanochat.device import autocast, compute_dtype, peak_flops, peak_memory
+    from nanochat.device import autocast, compute_dtype, peak_flops, peak_memory, use_kernels
+    from nanochat.device import device_name as name_of
+    from nanochat.float8 import use_float8
     from nanochat.profiles import load_profile
 
     target: Any = importlib.import_module("nanochat.train")
@@ -42,15 +45,21 @@ def child(variant: str, profile_spec: str, device_name: str, steps: int) -> dict
     floor = variant != "ours"
     if floor:
         make_plain(target)
+    elif device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # as the harness does
     torch.manual_seed(0)
     model = target.build_model(profile).to(device)
     compile_it = device.type == "cuda" and profile.compile and not floor
 
     class Run:
-        compile = staticmethod(torch.compile if compile_it else lambda function: function)
+        compile = staticmethod(lambda function: torch.compile(function, dynamic=False) if compile_it else function)
 
     muon, adamw = plain_optimizers(model, target) if floor else target.build_optimizers(model, Run)
-    network = torch.compile(model, dynamic=False) if compile_it else model
+    if profile.kernels and not floor and (reason := use_kernels(profile.kernels)):
+        sys.exit(reason)
+    if profile.float8 and not floor:
+        use_float8(model)
+    network = Run.compile(model)
     shape = (profile.rows, profile.sequence)
     tokens, targets = (torch.randint(profile.vocab, shape, device=device) for _ in range(2))
     micro = profile.step_tokens // (profile.rows * profile.sequence)
@@ -78,6 +87,9 @@ def child(variant: str, profile_spec: str, device_name: str, steps: int) -> dict
     peak = peak_flops(device)
     return {
         "variant": variant,
+        "device": name_of(device),
+        "depth": profile.depth,
+        "rows": profile.rows,
         "tokens_per_s": rate,
         "ms_per_step": 1000 * step,
         "mfu": rate * model.flops_per_token() / peak if peak else None,
@@ -132,21 +144,50 @@ def environment(variant: str, profile_spec: str, threads: str | None) -> dict[st
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     best: dict[str, dict[str, Any]] = {}
+    profiles = dict.fromkeys(options.variants, options.profile)
     for round_ in range(options.rounds):
-        for variant in VARIANTS:
-            command = [sys.executable, "-m", "tests.bench.train_speed", "--child", variant]
-            command += ["--profile", options.profile, "--device", options.device, "--steps", str(options.steps)]
-            env = environment(variant, options.profile, options.threads)
-            ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-            if ended.returncode:
-                sys.exit(ended.stderr)
-            found = json.loads(ended.stdout.splitlines()[-1])
+        for variant in options.variants:
+            while (found := in_a_process(variant, profiles[variant], options)) is None:
+                profiles[variant] = half_the_rows(profiles[variant])
             print(f"round {round_ + 1} {variant:10} {found['tokens_per_s']:10,.0f} tokens/s", file=sys.stderr)
             if variant not in best or found["tokens_per_s"] > best[variant]["tokens_per_s"]:
                 best[variant] = found
     for found in best.values():
-        found["ratio_to_floor"] = found["tokens_per_s"] / best["floor"]["tokens_per_s"]
+        slowest = best["floor" if "floor" in best else options.variants[0]]
+        found["ratio_to_floor"] = found["tokens_per_s"] / slowest["tokens_per_s"]
     return list(best.values())
+
+
+def in_a_process(variant: str, profile: str, options: argparse.Namespace) -> dict[str, Any] | None:
+    """What a variant measured, or None where it ran out of memory."""
+    command = [sys.executable, "-m", "tests.bench.train_speed", "--child", variant]
+    command += ["--profile", profile, "--device", options.device, "--steps", str(options.steps)]
+    env = environment(variant, profile, options.threads)
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if ended.returncode and "out of memory" in ended.stderr:
+        print(f"{variant}: out of memory, with half of the rows", file=sys.stderr)
+        return None
+    if ended.returncode:
+        sys.exit(ended.stderr)
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def half_the_rows(spec: str) -> str:
+    from nanochat.profiles import load_profile
+
+    profile = load_profile(spec)
+    if profile.rows == 1:
+        sys.exit("out of memory, with one row in a micro-batch")
+    given = json.loads(spec) if spec.lstrip().startswith("{") else {"name": spec}
+    return json.dumps({**given, "rows": profile.rows // 2})
+
+
+def variants(text: str) -> list[str]:
+    chosen = text.split(",")
+    if unknown := set(chosen) - set(VARIANTS):
+        raise argparse.ArgumentTypeError(f"no variant {', '.join(sorted(unknown))}; there are: {', '.join(VARIANTS)}")
+    return chosen
 
 
 def phases(options: argparse.Namespace) -> dict[str, float]:
@@ -185,10 +226,11 @@ def phases(options: argparse.Namespace) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.train_speed", description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="cpu")
+    parser.add_argument("--profile", default="cpu", help="a name, or a JSON object with a name and other sizes")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--variants", type=variants, default=list(VARIANTS), help=f"of {','.join(VARIANTS)}")
     parser.add_argument("--threads", help="CPU threads (default: as the profile recommends)")
     parser.add_argument("--phases", action="store_true", help="also run one whole experiment")
     parser.add_argument("--json", action="store_true")

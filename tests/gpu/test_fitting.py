@@ -19,6 +19,8 @@ from tests.training.conftest import environment
 from tui.commands.working import fitted
 
 POSSIBLE = [1, 2, 4, 8, 16, 32]
+SECONDS = 240
+"""for one search on a GPU: both together stay within a part of `python -m tests.gpu`"""
 
 
 @pytest.mark.parametrize("first", POSSIBLE)
@@ -39,6 +41,23 @@ def test_the_search_ends_at_the_most_rows_that_fit(first: int, most: int) -> Non
 def test_the_search_gives_up_after_so_many_tries_with_the_best_it_has() -> None:
     assert largest(POSSIBLE, 1, lambda rows: rows, probes=3) == (4, 4)
     assert largest(POSSIBLE, 32, lambda rows: None, probes=3) is None
+
+
+def test_when_time_runs_out_what_was_found_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = load_profile({"name": "gpu-8g", "rows": 8})
+    slow: set[int] = set()
+
+    def probed(profile: Any, *_: Any) -> int:
+        if profile.rows in slow:
+            raise Unmeasurable("no answer within 1 s")
+        return int(profile.rows)
+
+    monkeypatch.setattr(fitting, "probed", probed)
+    slow.add(32)
+    assert fitting.measure(profile, "cuda:0", 8 * GIB) == (16, 16)
+    slow.add(8)
+    with pytest.raises(Unmeasurable):
+        fitting.measure(profile, "cuda:0", 8 * GIB)
 
 
 @pytest.mark.slow
@@ -73,7 +92,7 @@ def test_the_largest_batch_on_this_gpu_trains(cuda: str) -> None:
     """With a limit of a few GB, so that there is something to find; and what was found does not run out of memory."""
     sizes: dict[str, Any] = json.loads(profile_json(cuda, step_tokens=65_536, rows=32))
     limit = 3.0 * GIB
-    found = fitting.measure(load_profile(sizes), cuda, limit, seconds=PATIENCE)
+    found = fitting.measure(load_profile(sizes), cuda, limit, seconds=SECONDS)
     assert found is not None
     rows, peak = found
     assert 0 < peak <= limit
@@ -88,7 +107,7 @@ def test_the_command_measures_this_gpu(cuda: str) -> None:
     gigabytes = devices.find([cuda])[0].memory / GIB
     command = [sys.executable, "-m", "nanochat.fitting", "--gigabytes", str(gigabytes), "--device", cuda]
     ended = subprocess.run(
-        [*command, "--seconds", str(PATIENCE)], env=environment(), capture_output=True, text=True, check=False
+        [*command, "--seconds", str(SECONDS)], env=environment(), capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["measured_gb"] is not None, ended.stderr

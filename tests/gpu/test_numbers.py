@@ -92,6 +92,21 @@ def test_the_loss_and_its_gradients_are_cross_entropy_of_capped_logits(device: s
         alike(got, wanted, 0.02)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_products_in_8_bits_are_right_to_the_last_bit_of_the_format(compiled: bool, cuda: str) -> None:
+    from nanochat.float8 import float8_linear, why_not
+
+    if reason := why_not(torch.device(cuda)):
+        pytest.skip(reason)
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 96, 256).bfloat16().float(), torch.randn(512, 256) * 0.02
+    function = torch.compile(float8_linear, fullgraph=True) if compiled else float8_linear
+    ours = both(function, x.to(cuda, torch.bfloat16), weight.to(cuda))
+    for got, wanted, share in zip(ours, both(F.linear, x, weight), (2**-4, 2**-3, 2**-3), strict=True):
+        alike(got, wanted, share)
+
+
 def woken(profile: Any) -> Any:
     """A model in which every block does something: what starts at zero does not."""
     torch.manual_seed(0)

@@ -173,3 +173,11 @@ def test_a_new_lab_gets_the_rows_that_fit_its_gpu(tmp_path: Path) -> None:
     assert config.target.sizes == sizes
     assert load_profile(profile_argument(config)).rows == sizes["rows"] >= 16
     assert fitted("gpu-8g", 0.5) == ("gpu-8g", {})
+
+
+def test_a_size_that_is_yes_or_no_stays_one_on_its_way_to_the_trainer(tmp_path: Path) -> None:
+    lab = create(tmp_path / "lab", profile="h100")
+    sizes = "\n[target.sizes]\nfloat8 = true\ncompile = false\nrows = 1\ndepth = 24\n"
+    lab.config_file.write_text(lab.config_file.read_text() + sizes)
+    profile = load_profile(profile_argument(lab.load_config()))
+    assert (profile.float8, profile.compile, profile.rows, profile.depth) == (True, False, 1, 24)

@@ -63,6 +63,39 @@ def test_compiling_and_warming_up_cost_nothing_of_the_budget(cuda: str, prepared
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("value", ["loss", "loss.item()"])
+def test_no_step_waits_for_the_device(value: str, cuda: str, prepared: Path, tmp_path: Path) -> None:
+    """torch itself looks out for operators that wait; one that does is found, or this would prove nothing."""
+    norm, finish = "        norm = run.grad_norm(model)\n", "    run.finish(model)\n"
+    src = patched(
+        tmp_path / "src",
+        (norm, "        if run.step == 5:\n            torch.cuda.set_sync_debug_mode('error')\n" + norm),
+        (finish, "    torch.cuda.set_sync_debug_mode('default')\n" + finish),
+        ("run.log(loss=loss,", f"run.log(loss={value},"),
+    )
+    run = train(prepared, tmp_path / "out", cuda, src, compile=False)
+    assert (run.code == 0) == (value == "loss"), run.stderr
+    assert ("synchronizing" in run.stderr) == (value != "loss")
+
+
+@pytest.mark.gpu
+def test_in_8_bits_it_learns_as_in_16(cuda: str, finished: Finished, prepared: Path, tmp_path: Path) -> None:
+    import torch
+
+    from nanochat.float8 import why_not
+
+    if reason := why_not(torch.device(cuda)):
+        pytest.skip(reason)
+    run = train(prepared, tmp_path / "out", cuda, float8=True)
+    assert run.code == 0, run.stderr
+    ours, exact = ([line["loss"] for line in one.metrics] for one in (run, finished(cuda)))
+    assert ours != exact
+    assert sum(ours[-5:]) / 5 == pytest.approx(sum(exact[-5:]) / 5, abs=0.1)
+    result = evaluate(prepared, run, tmp_path / "eval", cuda, trained_on=cuda).result
+    assert result["void"] is None
+
+
+@pytest.mark.gpu
 def test_utilisation_is_reported(cuda: str, finished: Finished) -> None:
     import torch
 
@@ -79,7 +112,7 @@ def test_the_memory_estimate_is_no_less_than_what_is_used(cuda: str, finished: F
     from nanochat.memory import OWN_BYTES, estimate
     from nanochat.profiles import load_profile
 
-    expected = estimate(load_profile(profile_json())).total - OWN_BYTES  # torch does not count the context
+    expected = estimate(load_profile(profile_json())).training - OWN_BYTES  # torch does not count the context
     used = finished(cuda).summary["peak_memory_bytes"]
     assert used < 1.25 * expected
     assert used > 0.2 * expected
@@ -99,7 +132,7 @@ def test_the_estimate_holds_where_activations_rule(compiled: bool, cuda: str, pr
     }
     run = train(prepared, tmp_path / "out", cuda, **sizes)
     assert run.code == 0, run.stderr
-    expected = estimate(load_profile(profile_json(**sizes))).total - OWN_BYTES
+    expected = estimate(load_profile(profile_json(**sizes))).training - OWN_BYTES
     assert 0.5 * expected < run.summary["peak_memory_bytes"] < 1.15 * expected
 
 
