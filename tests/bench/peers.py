@@ -1,8 +1,10 @@
-"""What others take: the start of posting, a tick of textual-plot's live curve. Beside `python -m tests.bench.cockpit`.
+"""What others take: the start of harlequin and of posting, a tick of textual-plot's live curve.
+
+Beside `python -m tests.bench.cockpit`.
 
     python -m tests.bench.peers [--size 120x36] [--times 5] [--venv DIR]
 
-They are installed into an environment of their own, in the temporary directory or in DIR, and never into ours.
+They are installed into environments of their own, in the temporary directory or in DIR, and never into ours.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from pathlib import Path
 
 from tests.bench.watched import Watched, middle
 
-PEERS = ("posting", "textual-plot")
+STARTS = {"harlequin": "Run Query", "posting": "Send"}
+"""terminal apps, and words of their first full picture"""
+PEERS = (*STARTS, "textual-plot")
 CURVE = """
 import math
 from textual.app import App
@@ -40,21 +44,17 @@ Curve().run()
 """
 
 
-def installed(folder: Path) -> dict[str, str]:
-    """The peers and their versions, those that could be installed."""
+def installed(peer: str, folder: Path) -> str:
+    """Its version, in an environment of its own: two of them may want two versions of Textual. Empty: not here."""
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    found = {}
-    for peer in PEERS:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", peer], check=False)
-        asked = subprocess.run(
-            [python, "-c", f"from importlib.metadata import version; print(version({peer!r}))"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if asked.returncode == 0:
-            found[peer] = asked.stdout.strip()
-    return found
+    subprocess.run([python, "-m", "pip", "install", "--quiet", peer], check=False)
+    asked = subprocess.run(
+        [python, "-c", f"from importlib.metadata import version; print(version({peer!r}))"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return asked.stdout.strip()
 
 
 def start_of(command: list[str], words: str, size: tuple[int, int], times: int, home: str) -> str:
@@ -91,19 +91,19 @@ def main() -> None:
     parser.add_argument("--venv", type=Path, default=Path(tempfile.gettempdir()) / "autoresearch-bench-peers")
     options = parser.parse_args()
     columns, rows = map(int, options.size.split("x"))
-    found, bin_folder = installed(options.venv), options.venv / "bin"
     print(f"at {columns}x{rows}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     print("| peer | measured |\n|---|---|")
     for peer in PEERS:
-        if peer not in found:
+        version, programs = installed(peer, options.venv / peer), options.venv / peer / "bin"
+        if not version:
             print(f"| {peer} | could not be installed here |")
-        elif peer == "posting":
+        elif peer in STARTS:
             with tempfile.TemporaryDirectory() as home:
-                measured = start_of([str(bin_folder / "posting")], "Send", (columns, rows), options.times, home)
-            print(f"| posting {found[peer]}, command to first paint | {measured} |")
+                measured = start_of([str(programs / peer)], STARTS[peer], (columns, rows), options.times, home)
+            print(f"| {peer} {version}, command to full picture | {measured} |")
         else:
-            measured = tick_of([str(bin_folder / "python"), "-c", CURVE], (columns, rows), options.times)
-            print(f"| textual-plot {found[peer]}, a tick of a live curve | {measured} |")
+            measured = tick_of([str(programs / "python"), "-c", CURVE], (columns, rows), options.times)
+            print(f"| textual-plot {version}, a tick of a live curve | {measured} |")
 
 
 if __name__ == "__main__":
