@@ -24,7 +24,8 @@ async def serve(socket: Path, handle: Handle) -> asyncio.Server:
         os.unlink(path)
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        # a cancelled one ends as if it had been closed: for others Python 3.11 prints a traceback over what is there
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             try:
                 while line := await _line(reader):
                     writer.write(json.dumps(_answer(line, handle)).encode() + b"\n")

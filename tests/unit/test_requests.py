@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
+from core.engine.server import serve
 from core.errors import Refused
 from core.models import Autonomy, Verdict, Via
 from core.requests import (
@@ -72,3 +76,16 @@ def test_a_request_comes_out_of_the_socket_as_it_went_in(request_: Request) -> N
 def test_what_is_no_request_is_refused(line: bytes) -> None:
     with pytest.raises(Refused):
         decode(line)
+
+
+def test_a_line_that_is_open_when_the_engine_ends_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    socket = tmp_path / "engine.sock"
+
+    async def ends_meanwhile() -> None:
+        await serve(socket, lambda request: {})
+        reader, writer = await asyncio.open_unix_connection(socket)
+        writer.write(encode(Ping()))
+        assert b"ok" in await reader.readline()
+
+    asyncio.run(ends_meanwhile())
+    assert not caplog.records
