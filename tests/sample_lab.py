@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import math
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from core import config
@@ -36,8 +39,10 @@ class SampleLab:
         self.lab.runs.mkdir(exist_ok=True)
         self.now = now
         self.files = {"train.py": TRAIN}
-        self.commit = _repository(self.lab.repo, self.files)
+        made, self.commit = _repository()
+        shutil.copytree(made.name, self.lab.repo)
         self.writer = Writer(self.lab.database)
+        self.writer.db.execute("PRAGMA synchronous=OFF")  # no sample outlives a power cut
         self.writer.set("autonomy", "manual")
         self.writer.set("lab", {"profile": "cpu", "metric": "val_bpb", "direction": "min", "corpus": "stdlib"})
         self.writer.set("engine", {"pid": os.getpid(), "started": now(), "version": "0.1.0", "state": "running"})
@@ -249,6 +254,7 @@ def curve(run: int, upto: int, steps: int, seconds: float, level: float) -> list
     return points
 
 
+@functools.cache
 def unified(path: str, before: str, after: str) -> str:
     """A patch as git takes it."""
     lines = difflib.unified_diff(
@@ -257,23 +263,23 @@ def unified(path: str, before: str, after: str) -> str:
     return f"diff --git a/{path} b/{path}\n{''.join(lines)}"
 
 
-def _repository(repo: Path, files: Mapping[str, str]) -> str:
-    """A git repository with one commit of these files."""
-    repo.mkdir()
-    for path, text in files.items():
-        (repo / path).write_text(text)
+@functools.cache
+def _repository() -> tuple[tempfile.TemporaryDirectory[str], str]:
+    """A git repository with one commit of the target's files, to copy, and the commit; gone when Python ends."""
+    made = tempfile.TemporaryDirectory()
     who = {"NAME": "sample", "EMAIL": "sample@localhost", "DATE": "@0 +0000"}
     env = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
     env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.environ["PATH"]}
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(repo), *arguments], env=env, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        command = ["git", "-C", made.name, *arguments]
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.strip()
 
-    git("init", "-q", "-b", "main")
+    git("init", "-q", "-b", "main", "--template=")
+    (Path(made.name) / "train.py").write_text(TRAIN)
     git("add", "-A")
     git("commit", "-q", "-m", "the unchanged target")
-    return git("rev-parse", "HEAD")
+    return made, git("rev-parse", "HEAD")
 
 
 # ---- labs in a state -----------------------------------------------------------------------------------------------

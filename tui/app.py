@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +26,7 @@ from tui.attention import Attention, Caller, alerts, call
 from tui.client import Client, LabChanged, LabPaths
 from tui.cropped import CroppedUpdates
 from tui.detail import LabSources, Sources
+from tui.hangup import EndsWithTerminal
 from tui.legible import legible
 from tui.link import PatientLink
 from tui.look import Look
@@ -39,13 +37,8 @@ from tui.screens.review import Review
 from tui.screens.steering import detach
 from tui.snapshot import Snapshot
 from tui.styles import SteadyStyles
+from tui.tidy import TidyAtRest
 from tui.tour import Memory
-
-HANG_UP = (signal.SIGHUP, signal.SIGTERM)
-TERMINAL_SECONDS = 2.0
-"""between two looks whether the terminal is still there: under nohup no signal says so, and reading it would spin"""
-LAST_SECONDS = 2.0
-"""after a hang-up the process ends, however the terminal behaves"""
 
 
 class Neutralise(LineFilter):
@@ -60,7 +53,7 @@ class Neutralise(LineFilter):
         ]
 
 
-class AutoresearchApp(CroppedUpdates, PatientLink, SteadyStyles, App[str]):
+class AutoresearchApp(CroppedUpdates, PatientLink, SteadyStyles, TidyAtRest, EndsWithTerminal, App[str]):
     """Opens the Review screen on one lab."""
 
     CSS_PATH = "app.tcss"
@@ -128,10 +121,6 @@ class AutoresearchApp(CroppedUpdates, PatientLink, SteadyStyles, App[str]):
 
     def on_mount(self) -> None:
         if not self.is_headless:
-            loop = asyncio.get_running_loop()
-            for number in HANG_UP:
-                loop.add_signal_handler(number, self._hang_up)
-            self.set_interval(TERMINAL_SECONDS, self._mind_the_terminal)
             self.app_resume_signal.subscribe(self, self.paint_again)
         self.run_worker(self.client.run(), group="client", exit_on_error=True)
         if not self.caller.calls.off:
@@ -176,19 +165,8 @@ class AutoresearchApp(CroppedUpdates, PatientLink, SteadyStyles, App[str]):
     def action_how_to_leave(self) -> None:
         self.notify("q leaves the screen; the engine and the run go on")
 
-    def _mind_the_terminal(self) -> None:
-        if sys.__stdin__ is not None and not os.isatty(sys.__stdin__.fileno()):
-            self._hang_up()
-
     def link_is_gone(self) -> None:
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        """The terminal is gone: nothing is to be saved, but the process must not stay behind."""
-        timer = threading.Timer(LAST_SECONDS, os._exit, (128 + signal.SIGHUP,))
-        timer.daemon = True
-        timer.start()
-        self.exit(return_code=128 + signal.SIGHUP)
+        self.hang_up()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
@@ -17,15 +18,31 @@ from core import __version__
 from core.errors import LabError, Refused
 from core.requests import NoEngine
 from core.text import clean
-from tui.commands import deciding, reading, working
+from tui.commands import working
 from tui.commands.frame import EXIT_NO_ENGINE, EXIT_REFUSED, EXIT_WRONG
+
+ELSEWHERE = dict.fromkeys(
+    ("status", "list", "show", "report", "replay", "verify", "doctor", "audit"), "tui.commands.reading"
+) | dict.fromkeys(
+    ("review", "approve", "revise", "veto", "undo", "override", "autonomy", "pause", "resume"), "tui.commands.deciding"
+)
+"""commands whose module is imported when one of them is wanted: whoever opens a lab waits for none of it"""
 
 
 class Commands(click.Group):
     """A group whose default command is `open`: `autoresearch-tui LAB` opens LAB."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self.commands, *ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ELSEWHERE and cmd_name not in self.commands:
+            for found in import_module(ELSEWHERE[cmd_name]).COMMANDS:
+                self.add_command(found)
+        return super().get_command(ctx, cmd_name)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h", "--version")):
+        if not args or (args[0] not in (*self.list_commands(ctx), "--help", "-h", "--version")):
             args = ["open", *args]
         return super().parse_args(ctx, args)
 
@@ -39,7 +56,7 @@ def commands() -> None:
     """
 
 
-for command in (*working.COMMANDS, *reading.COMMANDS, *deciding.COMMANDS):
+for command in working.COMMANDS:
     commands.add_command(command)
 
 

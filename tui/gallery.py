@@ -21,9 +21,10 @@ from textual.widgets import Static
 
 from tui.cropped import CroppedUpdates
 from tui.exhibits import exhibits
+from tui.hangup import EndsWithTerminal
 
 
-class Gallery(CroppedUpdates, App[None]):
+class Gallery(CroppedUpdates, EndsWithTerminal, App[None]):
     """One exhibit at a time, its name above it."""
 
     CSS = """

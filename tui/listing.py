@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from operator import itemgetter
 from typing import Any
 
 from core.models import State, Verdict
@@ -116,7 +115,7 @@ def listed(
     direction: str = "min",
 ) -> list[Summary]:
     """The rows of the table. `history` is newest first, and so are rows that are equal in the sorted column."""
-    rows: Iterable[Summary] = history
+    rows = history
     if wishes.found is not None:
         found = wishes.found
         rows = [row for row in rows if row.id in found]
@@ -127,14 +126,12 @@ def listed(
         same = {wishes.outcome} | ({Outcome.DOUBTFUL} if wishes.outcome is Outcome.KEPT else set())
         rows = [row for row in rows if outcome(row, doubtful) in same]
     if wishes.column is Column.NUMBER:
-        newest = list(rows)
-        return newest[::-1] if wishes.reverse else newest
-    worth = _worth(wishes.column, doubtful, sizes or {}, -1.0 if direction == "max" else 1.0)
-    pairs = [(worth(row), row) for row in rows]
-    known = [pair for pair in pairs if pair[0] is not None]
-    unknown = [row for value, row in pairs if value is None] if len(known) < len(pairs) else []
-    known.sort(key=itemgetter(0), reverse=wishes.reverse)
-    return [row for _, row in known] + unknown  # what is not known is last, whichever way round
+        return list(rows[::-1] if wishes.reverse else rows)
+    worth = [*map(_worth(wishes.column, doubtful, sizes or {}, -1.0 if direction == "max" else 1.0), rows)]
+    known = [index for index, value in enumerate(worth) if value is not None]
+    known.sort(key=worth.__getitem__, reverse=wishes.reverse)
+    # what is not known is last, whichever way round
+    return [*map(rows.__getitem__, known), *(row for row, value in zip(rows, worth, strict=True) if value is None)]
 
 
 def _worth(

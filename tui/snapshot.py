@@ -25,10 +25,10 @@ PURPOSES = {
 
 
 def whose(run: Run) -> str:
-    """`#12`, or the one that is measured for all of them: the baseline, later the champion."""
+    """`#12`, or the one that is measured for all of them: the baseline, later the champion; an audit is of both."""
     if run.experiment_id:
         return f"#{run.experiment_id}"
-    return "baseline" if run.purpose is Purpose.BASELINE else "champion"
+    return "champion" if run.purpose in (Purpose.NULL, Purpose.RETEST) else PURPOSES[run.purpose]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
-"""A screen that stands still while another lies over it.
+"""A screen that stands still while another one is looked at, and comes back as it was.
 
 Textual 8.2.8 repaints both whenever a widget below changes: 20 kB for a help page over a running curve, twice a second.
+And a screen that is gone back to is styled anew, each widget of it, as long as the rest of that key takes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from textual import events
 from textual.screen import Screen
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ else:
 
 class StillBelow(Base):
     """For a Screen: `class Review(StillBelow, Screen[None])`. What changed below is painted when it is on top again."""
+
+    def _on_screen_resume(self, event: events.ScreenResume) -> None:
+        event.refresh_styles = False  # of its classes and of a new theme it has been told meanwhile
 
     def _compositor_refresh(self) -> None:
         # while the app holds its frames back, Textual would draw this one and throw it away: so it did with the first

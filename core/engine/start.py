@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.errors import LabError
@@ -18,8 +18,12 @@ PATIENCE = 20.0
 """seconds an engine may take to come up"""
 
 
-def start_detached(lab: Lab, *, keys: Mapping[str, str] | None = None) -> None:
-    """Start the engine unless one runs; returns when it answers. `keys`: variables for its environment alone.
+def start_detached(
+    lab: Lab, *, keys: Mapping[str, str] | None = None, meanwhile: Callable[[], object] | None = None
+) -> None:
+    """Start the engine unless one runs; returns when it answers.
+
+    `keys`: variables for its environment alone; `meanwhile`: what can be done while it comes up.
 
     Raises:
         LabError: it ended at once, with what it said; or it does not answer.
@@ -41,6 +45,8 @@ def start_detached(lab: Lab, *, keys: Mapping[str, str] | None = None) -> None:
     except OSError as error:
         raise LabError(f"the engine cannot be started: {error.strerror}", hint=f"look at {lab.root}") from error
     deadline = time.monotonic() + PATIENCE
+    if meanwhile is not None:
+        meanwhile()
     while time.monotonic() < deadline:
         if process.poll() is not None and not answers(lab):
             said = words.read_text(errors="replace").strip()

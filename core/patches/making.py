@@ -118,6 +118,7 @@ def _depth(line: str) -> int:
 
 def _hunks(path: str, old: list[str], new: list[str], context: int) -> Iterable[Hunk]:
     group: list[Change] = []
+    header, read = "", 0
     for change in [*line_changes(old, new), None]:
         if change and (not group or change[0] - group[-1][1] <= 2 * context):
             group.append(change)
@@ -130,7 +131,8 @@ def _hunks(path: str, old: list[str], new: list[str], context: int) -> Iterable[
                 lines += _marked(" ", old[at:i1]) + _marked("-", old[i1:i2]) + _marked("+", new[j1:j2])
                 at = i2
             lines += _marked(" ", old[at:end])
-            header = next((line for line in reversed(old[:start]) if _DEFINITION.match(line)), "")
+            header = next((line for line in reversed(old[read:start]) if _DEFINITION.match(line)), header)
+            read = start
             count = end - start
             yield Hunk(
                 index=0, path=path, old_start=start + (count > 0), old_count=count, new_start=0,

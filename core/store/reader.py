@@ -318,6 +318,7 @@ class Reader:
 
     def live_runs(self) -> list[Run]:
         where, values = _in("state", LIVE_RUNS)
+        where += " AND ended_at IS NULL"  # goes without saying, but without it SQLite reads all runs, not the index
         return [_run(r) for r in self._all(f"SELECT {RUN} FROM runs{where} ORDER BY id", *values)]
 
     def last_run(self) -> Run | None:

@@ -18,11 +18,14 @@ Cells = list[tuple[object, ...]]
 
 
 class Watched(Pty):
-    """Answers as a terminal that knows synchronized output: a frame then says where it ends."""
+    """Answers as a terminal that knows synchronized output: a frame then says where it ends.
+
+    The program may write byte code, as every installed one has it: compiling what was edited takes 0.1 s of a start.
+    """
 
     def __init__(self, command: Sequence[str], size: tuple[int, int], *, env: dict[str, str] | None = None) -> None:
         self.began = time.monotonic()
-        super().__init__(command, size, env={"PYTHONPATH": str(ROOT), **(env or {})})
+        super().__init__(command, size, env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **(env or {})})
         self._tail = b""
         self.stamp = self.began
         """when the latest bytes came"""

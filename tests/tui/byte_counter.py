@@ -110,11 +110,11 @@ class Pty:
             self.settle(within=left, quiet=left, first=False)
         return self.total - before
 
-    def close(self) -> None:
+    def close(self, patience: float = 5.0) -> None:
         """Hangs up, as a dropped link would, and waits for the program to go."""
         os.close(self._master)
         try:
-            self.process.wait(5)
+            self.process.wait(patience)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

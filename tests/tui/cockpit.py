@@ -44,7 +44,7 @@ from tui.personal import Drafts
 from tui.screens.review import Review
 from tui.tour import Memory
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """seconds until a test gives up waiting for something to show"""
 
 

@@ -87,7 +87,7 @@ def every_kind(root: Path) -> DecidedLab:
     return lab
 
 
-def thousands(root: Path, count: int = 10_000) -> DecidedLab:
+def thousands(root: Path, count: int = 3_000) -> DecidedLab:
     """A lab after months."""
     lab, chance = DecidedLab(root), random.Random(1)
     for first in range(0, count, 1000):

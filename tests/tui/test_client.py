@@ -60,6 +60,17 @@ def test_an_event_is_seen_at_once_and_only_what_it_names_is_read_again(lab: Samp
     assert [summary.id for summary in after.history] == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
+def test_the_live_runs_are_found_by_their_index_however_many_have_ended(lab: SampleLab) -> None:
+    reader = Reader(lab.lab.database)
+    asked: list[str] = []
+    reader.db.set_trace_callback(asked.append)
+    assert reader.live_runs()
+    reader.db.set_trace_callback(None)
+    (plan,) = reader.db.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()[:1]
+    assert "runs_live" in plan[-1]
+    reader.close()
+
+
 def test_progress_is_looked_at_only_twice_a_second(lab: SampleLab, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: moment[0])

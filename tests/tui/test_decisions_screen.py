@@ -252,10 +252,10 @@ async def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     lab.close()
 
 
-async def test_ten_thousand_reviews_are_listed_and_a_step_repaints_two_rows(tmp_path: Path) -> None:
+async def test_thousands_of_reviews_are_listed_and_a_step_repaints_two_rows(tmp_path: Path) -> None:
     lab = thousands(tmp_path / "lab")
     async with on_decisions(lab, (80, 24)) as (human, screen):
-        await human.until(lambda: len(screen.table.rows) == 10_000, "all of them")
+        await human.until(lambda: len(screen.table.rows) == 3_000, "all of them")
         dirty: list[int] = []
         refresh = screen.table.refresh
 
@@ -268,7 +268,7 @@ async def test_ten_thousand_reviews_are_listed_and_a_step_repaints_two_rows(tmp_
         assert sum(dirty) == 2 * screen.table.size.width
         await human.press("G")
         await human.sees("▸")
-        assert screen.table.cursor == 9_999
+        assert screen.table.cursor == 2_999
         await human.press("t", "t")
         rules = {row.rule for row in screen.table.rows}
         assert rules == {"full"}

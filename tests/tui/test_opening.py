@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from textual.css.parse import parse
 
 from core.config import Config, load
+from core.engine.start import start_detached
 from core.errors import ConfigError, LabError
 from core.lab import Lab
 from tests.sample_lab import SampleLab
@@ -95,6 +97,8 @@ def test_while_the_screen_is_made_the_terminal_says_which_lab_and_what_waits(
     lab.close()
     with curtain(lab.lab) as say:
         say("starting its engine")
+        assert not gc.isenabled()  # nothing that is made now is garbage; the screen turns it on when it stands
+    assert gc.isenabled()
     said = capsys.readouterr().err
     assert said.startswith(RAISED)
     assert "1 waiting for a review" in said
@@ -109,7 +113,18 @@ def test_where_the_screen_does_not_come_up_the_terminal_is_as_it_was(
     (tmp_path / "lab.db").write_text("not a database")
     with pytest.raises(LabError), curtain(Lab(tmp_path)):
         raise LabError("no")
+    assert gc.isenabled()
     assert capsys.readouterr().err.endswith(LOWERED)
+
+
+def test_an_engine_that_does_not_come_up_says_why_whatever_is_done_meanwhile(tmp_path: Path) -> None:
+    lab = SampleLab(tmp_path / "lab")
+    lab.close()
+    lab.lab.config_file.write_text("[screen")
+    done: list[bool] = []
+    with pytest.raises(LabError, match="not valid TOML"):
+        start_detached(lab.lab, meanwhile=lambda: done.append(True))
+    assert done == [True]
 
 
 def test_a_style_sheet_is_parsed_once_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

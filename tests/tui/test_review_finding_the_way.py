@@ -167,7 +167,8 @@ async def test_a_run_has_one_name_on_every_screen(tmp_path: Path) -> None:
         lab.trains(lab.starts(None, purpose=Purpose.NULL, seed=3), 0.2)
 
     async with cockpit(tmp_path, story, size=(80, 24)) as human:
-        for key, words in (("3", "run 4, noise run seed 3"), ("7", "run 4, noise run, seed 3"), ("9", "▶ noise run")):
+        for key, words in (("3", "run 4, noise run seed 3"), ("7", "run 4, noise run, seed 3"), ("9", "▶ champion")):
+            await human.sees("champion")
             await human.press(key)
             await human.sees(words)
             assert "null" not in human.screen

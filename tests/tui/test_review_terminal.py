@@ -41,15 +41,27 @@ def test_a_signal_ends_the_screen_cleanly(tmp_path: Path, number: signal.Signals
     with opened(tmp_path, "waiting") as screen:
         screen.process.send_signal(number)
         screen.settle(quiet=0.5)
-        screen.process.wait(10)
+        screen.process.wait(60)
         assert b"\x1b[?1049l" in screen.written  # the terminal is given back as it was
 
 
 @pytest.mark.slow
 def test_a_terminal_that_goes_away_leaves_no_process_behind(tmp_path: Path) -> None:
     screen = opened(tmp_path, "waiting")
-    screen.close()  # kills it after five seconds, and that would be -9
+    screen.close(patience=30)  # kills it then, and that would be -9
     assert screen.process.returncode != -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_gallery_whose_terminal_goes_away_without_a_word_ends_too() -> None:
+    deaf = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\n"  # as under nohup
+    gallery = Pty(
+        [sys.executable, "-c", f"{deaf}from tui.gallery import main; main([])"], env={"PYTHONPATH": str(ROOT)}
+    )
+    gallery.settle(quiet=1.0)
+    assert "1/" in gallery.text
+    gallery.close(patience=20)  # kills it then, and that would be -9
+    assert gallery.process.returncode != -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -58,7 +70,7 @@ def test_q_leaves_and_an_idle_screen_writes_nothing(tmp_path: Path) -> None:
         assert screen.idle(2.5) == 0
         screen.send("q")
         screen.settle(quiet=0.5)
-        screen.process.wait(10)
+        screen.process.wait(60)
     assert "Come back: autoresearch-tui" in (tmp_path / "lab" / "farewell").read_text()
 
 

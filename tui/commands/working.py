@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -56,7 +57,7 @@ def show_lab(opened: Lab, *, read_only: bool) -> None:
 
         if not read_only:
             say("looking for its engine, or starting it …")
-            start()
+            start_detached(opened, keys=keys, meanwhile=lambda: import_module("tui.app"))  # as long as half an engine
             say("opening …")
         from tui.app import open_screen
         from tui.tour import Memory

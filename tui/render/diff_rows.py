@@ -6,7 +6,6 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,9 +43,8 @@ Span = tuple[int, int]
 """start and end in the text of a row"""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the diff view."""
+class Row(NamedTuple):
+    """One line of the diff view; a patch has thousands."""
 
     kind: RowKind
     old_no: int | None
@@ -195,6 +193,7 @@ def _lines(hunk: Hunk, base: int, shift: int, kept: bool) -> list[Row]:
     for index, line in enumerate([*hunk.lines, " "]):
         if line[0] != " ":
             run.append(index)
+        if line[0] != " " or not run:
             continue
         removed = [at for at in run if hunk.lines[at][0] == "-"]
         added = [at for at in run if hunk.lines[at][0] == "+"]

@@ -21,14 +21,13 @@ from tui.client import Client
 from tui.comparison import LETTERS, Comparison, Side, compare, tokens_of
 from tui.detail import Sources, with_live
 from tui.listing import SIGNS, outcome
-from tui.screens.lab_screen import bindings
+from tui.screens.page import bindings
 from tui.screens.paned import Paned
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line, Part
 from tui.widgets.numbers import numbers
 from tui.widgets.overlay import Curve, Overlay
 from tui.widgets.scrolling import scroll
-from tui.widgets.states import TooSmall
 from tui.widgets.text_pane import TextPane
 
 if TYPE_CHECKING:  # imported inside the functions that run in a thread
@@ -98,7 +97,6 @@ class Compare(Paned):
                 yield DiffView(id="code")
         yield Line(id="info")
         yield Line(id="keys")
-        yield TooSmall()
 
     def on_mount(self) -> None:
         self.place()

@@ -22,14 +22,13 @@ from tui.actions import ON_DECISIONS, View, key_of
 from tui.client import Client
 from tui.listing import next_of
 from tui.reviews import Decided, Whole, Wishes, decided, people_in, rules_in, said_in, whole, wishes_in_words
-from tui.screens.lab_screen import bindings
+from tui.screens.page import bindings
 from tui.screens.paned import Paned
 from tui.screens.places import Go
 from tui.widgets.decision import Record, agreement, decision
 from tui.widgets.decisions_table import DecisionsTable
 from tui.widgets.line import Line, Part
 from tui.widgets.scrolling import scroll
-from tui.widgets.states import TooSmall
 from tui.widgets.text_pane import TextPane
 
 REST_SECONDS = 0.15
@@ -94,7 +93,6 @@ class Decisions(Paned):
         yield Line(id="info")
         yield self.field()
         yield Line(id="keys")
-        yield TooSmall()
 
     def on_mount(self) -> None:
         self.place()

@@ -78,7 +78,7 @@ class Drawing:
             curve = screen.client.curve(run.id, "loss")
             trained = curve.t[-1] if curve.t else None
             loss = curve.value[-1] if curve.value else None
-        bar = 10 if screen.size.width < 100 else 20
+        bar = 10 if screen.app.size.width < 100 else 20
         parts = activity(screen.lab, now=screen.client.now(), trained=trained, loss=loss, bar=bar)
         self._line("activity").show_parts(parts)
 

@@ -23,7 +23,7 @@ from tui.actions import ON_EXPERIMENTS, View, key_of
 from tui.client import Client
 from tui.detail import Detail
 from tui.listing import Listing, authors_of, listed, next_of, outcomes_of
-from tui.screens.lab_screen import bindings
+from tui.screens.page import bindings
 from tui.screens.paned import Paned
 from tui.screens.places import Go
 from tui.survey import Survey, survey
@@ -33,7 +33,6 @@ from tui.widgets.line import Line, Part
 from tui.widgets.lineage import lineage
 from tui.widgets.progress_plot import ProgressPlot, progress_of
 from tui.widgets.scrolling import scroll
-from tui.widgets.states import TooSmall
 from tui.widgets.text_pane import TextPane
 
 REST_SECONDS = 0.15
@@ -41,6 +40,8 @@ REST_SECONDS = 0.15
 MOST = 6
 """experiments that can be compared"""
 FOUND_LIMIT = 2_000
+UNREAD = Survey()
+"""until the lab has been surveyed: the plot waits for its champions"""
 
 
 class Experiments(Paned):
@@ -80,7 +81,7 @@ class Experiments(Paned):
         self.listing = Listing()
         self.marked: list[int] = []
         """in the order in which they were marked"""
-        self.survey = Survey()
+        self.survey = UNREAD
         self.detail: Detail | None = None
         self._surveyed: object = None
         """what the survey was asked for at"""
@@ -88,6 +89,8 @@ class Experiments(Paned):
         """what the rows of the table were made from"""
         self._plotted: object = None
         """what the plot was made from"""
+        self._told: object = None
+        """what the lineage was told from"""
         self._rest: Timer | None = None
         self._asked: tuple[object, ...] = ()
         """whose details were asked for, and in which state"""
@@ -108,7 +111,6 @@ class Experiments(Paned):
         yield Line(id="info")
         yield self.field()
         yield Line(id="keys")
-        yield TooSmall()
 
     def on_mount(self) -> None:
         self.place()
@@ -156,7 +158,7 @@ class Experiments(Paned):
         )
         table.show(rows, self.listing, marked=self.marked, doubtful=doubtful, sizes=self.survey.sizes)
         plot, plotted = self.query_one(ProgressPlot), (id(lab.history), id(self.survey))
-        if plotted != self._plotted:
+        if plotted != self._plotted and (self.survey is not UNREAD or not lab.seq):
             self._plotted = plotted
             progress = progress_of(lab.history, self.survey, lab.lab.direction)
             plot.show(progress, metric=lab.lab.metric, sigma=self.survey.sigma)
@@ -171,8 +173,10 @@ class Experiments(Paned):
         for pane in self.panes[1:]:
             self.query_one(f"#{pane}-title", Line).show_parts([self.tab(pane)])
         story = self.query_one("#lineage", TextPane)
-        width = story.size.width or 40
-        story.show(lineage(self.survey.steps, metric=self.lab.lab.metric, width=width))
+        told = (id(self.survey), self.lab.lab.metric, story.size.width or 40)
+        if told != self._told:
+            self._told = told
+            story.show(lineage(self.survey.steps, metric=told[1], width=told[2]))
 
     def _info(self) -> list[Part]:
         """Panes where only one is in sight; what is left out of the table; what is marked."""
@@ -376,17 +380,19 @@ class Experiments(Paned):
 
     # ---- where things stand ------------------------------------------------------------------------------------
 
+    def worn(self) -> dict[str, bool]:
+        wide, aside = self.app.size.width >= self.WIDE, self.pane != "table"
+        alone = {f"-only-{pane}": (self.zoomed or not wide) and self.pane == pane for pane in self.panes[1:]}
+        beside = wide and not (self.zoomed and not aside)
+        return super().worn() | alone | {
+            "-wide": beside, "-narrow": not wide, "-aside": aside, "-plain": self.zoomed,
+        }  # fmt: skip
+
     def fit_parts(self) -> None:
         width, height = self.app.size
-        wide, aside = width >= self.WIDE, self.pane != "table"
-        self.set_class(wide and not (self.zoomed and not aside), "-wide")
-        self.set_class(not wide, "-narrow")
-        self.set_class(aside, "-aside")
-        self.set_class(self.zoomed, "-plain")
-        for pane in self.panes[1:]:
-            self.set_class((self.zoomed or not wide) and self.pane == pane, f"-only-{pane}")
         self.query_one(ProgressPlot).styles.height = max(5, (height - 3) * 35 // 100)
-        self.query_one("#right").styles.width = max(42, width * 35 // 100) if wide and not self.zoomed else "1fr"
+        wide = width >= self.WIDE and not self.zoomed
+        self.query_one("#right").styles.width = max(42, width * 35 // 100) if wide else "1fr"
 
 
 def _places(found: Mapping[int, Found]) -> str:

@@ -5,42 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from textual import events, on
-from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input
 
-from core.text import clean, one_line
+from core.text import one_line
 from tui.actions import BY_ID, Action, View, key_of, keys_of
 from tui.client import Client
+from tui.screens.page import Page
 from tui.screens.places import Go
 from tui.snapshot import Snapshot, whose
-from tui.still import StillBelow
-from tui.widgets.line import Line, Part
-from tui.widgets.states import TooSmall
+from tui.widgets.line import Part
 from tui.widgets.status_bar import percent
 
-SMALLEST = (60, 16)
 
-
-def bindings(actions: Sequence[Action]) -> list[BindingType]:
-    """Actions as Textual's bindings; the ids are what a user's key map names."""
-    return [
-        Binding(action.keys, f"act('{action.id}')", action.label, id=action.id, tooltip=action.help, show=False)
-        for action in actions
-        if action.keys
-    ]
-
-
-class LabScreen(StillBelow, Screen[None]):
+class LabScreen(Page):
     """A screen that looks at the lab and decides nothing. Subclasses say what its actions do."""
 
-    DEFAULT_CSS = """
-    LabScreen.-too-small > * { display: none; }
-    LabScreen.-too-small > TooSmall { display: block; }
-    """
-    AUTO_FOCUS = ""
     HERE: ClassVar[Sequence[Action]] = ()
     """what can be done here"""
     LEAD: ClassVar[str] = ""
@@ -60,10 +40,6 @@ class LabScreen(StillBelow, Screen[None]):
 
     def act(self, action_id: str) -> None:
         """Do it; that it can be done has been looked at."""
-        raise NotImplementedError
-
-    def draw(self) -> None:
-        """Put everything that is known on the screen."""
         raise NotImplementedError
 
     def leave(self) -> bool:
@@ -95,16 +71,9 @@ class LabScreen(StillBelow, Screen[None]):
         self.lab = self.client.snapshot
         self.draw()
 
-    def toast(self, words: str, hint: str = "", *, severity: str = "information") -> None:
-        """A few words in the corner; data, never markup."""
-        text = clean(f"{words}\n{hint}" if hint else words)
-        level = severity if severity in ("warning", "error") else "information"
-        self.notify(text, severity=level, markup=False)  # type: ignore[arg-type]
-
     # ---- keys --------------------------------------------------------------------------------------------------
 
     def action_act(self, action_id: str) -> None:
-        """Every key, click and command comes through here: a disabled action says why instead of acting."""
         if self.has_class("-too-small") and action_id not in ("detach", "back"):
             return
         if isinstance(self.focused, Input) and action_id not in ("back", "detach"):
@@ -138,10 +107,6 @@ class LabScreen(StillBelow, Screen[None]):
     def _chosen(self, action_id: str | None) -> None:
         if action_id is not None:
             self.action_act(action_id)
-
-    @on(Line.Pressed)
-    def pressed(self, event: Line.Pressed) -> None:
-        self.action_act(event.action)
 
     # ---- rows that every such screen has -----------------------------------------------------------------------
 
@@ -184,13 +149,3 @@ class LabScreen(StillBelow, Screen[None]):
             )
             parts.append(Part(words, rank + 6 if reason and rank else rank, None, action_id))
         return parts
-
-    # ---- size --------------------------------------------------------------------------------------------------
-
-    def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        small = width < SMALLEST[0] or height < SMALLEST[1]
-        self.set_class(small, "-too-small")
-        if small:
-            self.query_one(TooSmall).say(width, height, SMALLEST)
-        self.draw()

@@ -20,8 +20,8 @@ from tui.actions import MOVING, ON_LIVE, Action, View, key_of
 from tui.client import Client
 from tui.pace import Stopwatch
 from tui.screens import steering
-from tui.screens.lab_screen import bindings
 from tui.screens.live_drawing import LiveDrawing
+from tui.screens.page import bindings
 from tui.screens.paned import Paned
 from tui.screens.places import Go
 from tui.widgets.chart_grid import ChartGrid, in_order
@@ -31,7 +31,7 @@ from tui.widgets.line import Line, Part
 from tui.widgets.log_tail import POLL_SECONDS, LogTail
 from tui.widgets.phases import Phases
 from tui.widgets.scrolling import scroll
-from tui.widgets.states import Banner, TooSmall
+from tui.widgets.states import Banner
 
 if TYPE_CHECKING:
     from tui.screens.review import Review
@@ -117,7 +117,6 @@ class Live(Paned):
                     yield Gauges(symbols=symbols, detailed=True, empty_text=empty, id="gauges")
         yield self.field()
         yield Line(id="keys")
-        yield TooSmall()
 
     def on_mount(self) -> None:
         self.set_interval(2.0 if self.look.slow else 1.0, self._tick)

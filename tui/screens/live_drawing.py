@@ -63,8 +63,7 @@ class LiveDrawing:
             champion = screen.client.curve(behind.id, name) if behind is not None else None
             return Curve(series, champion, self._ends.of(run, series))
 
-        title = f"#{run.experiment_id}" if run.experiment_id else PURPOSES[run.purpose]
-        screen.charts.show(screen.names, find, title=title)
+        screen.charts.show(screen.names, find, title=whose(run))
 
     # ---- parts -------------------------------------------------------------------------------------------------
 

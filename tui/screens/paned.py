@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from tui.client import Client
 from tui.screens.lab_screen import LabScreen
+from tui.widgets.classes import wear
 from tui.widgets.line import Part
 
 CLICKED = "show "
@@ -66,12 +67,13 @@ class Paned(LabScreen):
     def place(self) -> None:
         """Classes for the width, the zoom and the current pane; the style sheet does the rest."""
         with self.app.batch_update():
-            self.set_class(self.one, "-one")
-            self.set_class(not self.one, "-wide")
-            for pane in self.panes:
-                self.set_class(self.pane == pane, f"-{pane}")
+            wear(self, self.worn())
             self.fit_parts()
         self.call_after_refresh(self.draw)
+
+    def worn(self) -> dict[str, bool]:
+        """Which classes the screen has now, and which not."""
+        return {"-one": self.one, "-wide": not self.one, **{f"-{pane}": self.pane == pane for pane in self.panes}}
 
     def fit_parts(self) -> None:
         """Sizes that a style sheet cannot say."""

@@ -63,7 +63,7 @@ def open_row(screen: Review) -> None:
 
 def back(screen: Review) -> None:
     """One step back: out of the search, the zoom, the list; then back to the queue."""
-    if screen.finding or screen.query_one("#find").display:
+    if screen.finding or _asks(screen):
         screen.finding = ""
         close_find(screen)
     elif not screen.panes.leave() and screen.desk.pinned:
@@ -79,10 +79,13 @@ def find(screen: Review) -> None:
     if screen.panes.scrolls is None:
         screen.toast("there is nothing to search in this pane", severity="warning")
         return
-    field = screen.query_one("#find", Input)
-    field.display = True
-    field.value = ""
-    field.focus()
+    if screen.find_field is None:
+        screen.find_field = Input(placeholder="find", compact=True, id="find")
+        screen.find_field.cursor_blink = False
+        screen.mount(screen.find_field, before="#keys")
+    screen.find_field.display = True
+    screen.find_field.value = ""
+    screen.set_focus(screen.find_field)
 
 
 def found(screen: Review, words: str) -> None:
@@ -103,8 +106,14 @@ def find_again(screen: Review, *, backwards: bool = False) -> None:
 
 def close_find(screen: Review) -> None:
     screen.set_focus(None)
-    screen.query_one("#find").display = False
+    if screen.find_field is not None:
+        screen.find_field.display = False
     screen.drawing.keys()
+
+
+def _asks(screen: Review) -> bool:
+    """Words to find are being typed."""
+    return screen.find_field is not None and screen.find_field.display
 
 
 # ---- help ----------------------------------------------------------------------------------------------------------
@@ -133,15 +142,16 @@ def palette(screen: Review) -> None:
 def tour(screen: Review) -> None:
     from tui.widgets.tour import Tour
 
-    screen.query_one(Tour).begin()
+    if screen.tour_strip is None:
+        screen.tour_strip = Tour()
+        screen.mount(screen.tour_strip, before="#keys")
+    screen.tour_strip.begin()
 
 
 def tour_takes(screen: Review, action_id: str) -> bool:
     """Enter and Esc belong to the tour while its strip is there and nothing else wants them."""
-    from tui.widgets.tour import Tour
-
-    strip = screen.query_one(Tour)
-    if not strip.is_on or screen.query_one("#find").display:
+    strip = screen.tour_strip
+    if strip is None or not strip.is_on or _asks(screen):
         return False
     if action_id == "back":
         strip.leave()

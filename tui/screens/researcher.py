@@ -22,7 +22,7 @@ from tui.actions import ON_RESEARCHER, View, key_of
 from tui.detail import Sources
 from tui.research import Learned, Research, learned, research
 from tui.screens import steering
-from tui.screens.lab_screen import bindings
+from tui.screens.page import bindings
 from tui.screens.paned import Paned
 from tui.snapshot import Snapshot
 from tui.widgets.conversation import conversation, unanswered
@@ -31,7 +31,6 @@ from tui.widgets.line import Line, Part
 from tui.widgets.notebook import learning, notes
 from tui.widgets.scrolling import scroll
 from tui.widgets.spending import spending
-from tui.widgets.states import TooSmall
 from tui.widgets.text_pane import TextPane
 from tui.widgets.writing import state, writing
 
@@ -106,7 +105,6 @@ class Researcher(Paned):
         yield Line(id="info")
         yield self.field()
         yield Line(id="keys")
-        yield TooSmall()
 
     def on_mount(self) -> None:
         self.set_interval(2.0 if self._review.look.slow else 1.0, self._tick)

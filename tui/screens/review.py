@@ -5,57 +5,46 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.binding import BindingType
 from textual.widgets import Input
 
 from core.errors import LabError, StoreError
 from core.models import Experiment, Purpose, Run, State
 from core.requests import NoEngine, Request
 from core.store.reader import Reader
-from core.text import clean
 from tui.actions import ACTIONS, BY_ID, View, key_of
-from tui.client import Client
+from tui.client import Client, LabChanged
 from tui.desk import Desk
 from tui.detail import Detail, Sources, blocked, left_over, load
 from tui.look import Look
 from tui.personal import Drafts
 from tui.screens import deciding, reading, steering
 from tui.screens.drawing import Drawing
+from tui.screens.page import Page, bindings
 from tui.snapshot import Snapshot
-from tui.still import StillBelow
 from tui.tour import Memory
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line
 from tui.widgets.panes import MOVES, Panes
 from tui.widgets.queue import ExperimentList
 from tui.widgets.scrolling import scroll
-from tui.widgets.states import Banner, TooSmall
-from tui.widgets.tour import Tour
+from tui.widgets.states import Banner
 
-SMALLEST = (60, 16)
+if TYPE_CHECKING:
+    from tui.widgets.tour import Tour
+
 ACTS: Mapping[str, Callable[[Review], None]] = {**deciding.ACTIONS, **steering.ACTIONS, **reading.ACTIONS}
 """what each action does: a function of this screen"""
 
 
-def bindings() -> list[BindingType]:
-    """The registry as Textual's bindings; the ids are what a user's key map names."""
-    return [
-        Binding(action.keys, f"act('{action.id}')", action.label, id=action.id, tooltip=action.help, show=False)
-        for action in ACTIONS
-        if action.keys
-    ]
-
-
-class Review(StillBelow, Screen[None]):
+class Review(Page):
     """Holds what is on the desk; widgets below only draw. Nothing here writes but through `client.ask`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings()
-    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
 
     def __init__(
         self,
@@ -96,6 +85,9 @@ class Review(StillBelow, Screen[None]):
         """the words that are being sought"""
         self.curve = "loss"
         """which curve of a run is drawn"""
+        # widgets that hardly anybody needs are made when they are wanted
+        self.find_field: Input | None = None
+        self.tour_strip: Tour | None = None
 
     def compose(self) -> ComposeResult:
         yield Line(id="status")
@@ -103,21 +95,19 @@ class Review(StillBelow, Screen[None]):
         yield Line(id="heading")
         yield Banner()
         yield Panes(symbols=self.look.symbols, slow=self.look.slow)
-        find = Input(placeholder="find", compact=True, id="find")
-        find.cursor_blink = False
-        yield find
-        yield Tour()
         yield Line(id="keys")
-        yield TooSmall()
 
     def on_mount(self) -> None:
-        self.query_one("#find").display = False
         self._ready = True
         self.set_interval(2.0 if self.look.slow else 1.0, self._tick)
         if self._tour is not None and not self.read_only and self._tour.first_time():
-            self.query_one(Tour).begin()
+            reading.tour(self)
         self.client.look()  # so that the first frame already has something to say
-        self.lab_changed(self.client.snapshot)
+        self.lab = self.client.snapshot
+        self.desk.follow(self.lab)
+        self._wait_for_patch()
+        self.draw()
+        self.app.post_message(LabChanged(self.lab))  # behind that frame the patch is read
 
     # ---- what is known and shown -------------------------------------------------------------------------------
 
@@ -199,10 +189,14 @@ class Review(StillBelow, Screen[None]):
         if shown is None:
             self.detail = None
         else:
-            if self.shown is None:
-                self.panes.diff.empty_text = f"#{shown} is being read."
-                self.panes.diff.show([], hunks=0)
+            self._wait_for_patch()
             self._read(shown)
+
+    def _wait_for_patch(self) -> None:
+        """Another patch than the one on the desk must not stand there."""
+        if self.shown is None and self.desk.shown is not None:
+            self.panes.diff.empty_text = f"#{self.desk.shown} is being read."
+            self.panes.diff.show([], hunks=0)
 
     @work(exclusive=True, group="detail")
     async def _read(self, experiment_id: int) -> None:
@@ -239,14 +233,15 @@ class Review(StillBelow, Screen[None]):
             self.drawing.times()
 
     def draw(self) -> None:
-        """Put everything that is known on the screen."""
-        if self._whole:
+        """Put everything that is known on the screen, if it is looked at: it is drawn when one comes back to it."""
+        if self._whole and self in self.app.screen_stack:
+            self.drawn_for = self.app.size
             self.drawing.everything()
 
     @property
     def _whole(self) -> bool:
         """Mounted, and not being taken down: a read that returns while the screen ends finds its parts gone."""
-        return self._ready and bool(self.query("#keys")) and bool(self.query("#status"))
+        return self._ready and {"keys", "status"} <= {part.id for part in self.children}
 
     @property
     def run_in_view(self) -> Run | None:
@@ -258,16 +253,9 @@ class Review(StillBelow, Screen[None]):
             own = [run for run in self.detail.runs if run.purpose is not Purpose.AUDIT] or list(self.detail.runs)
         return own[-1] if own else self.lab.run or self.lab.last_run
 
-    def toast(self, words: str, hint: str = "", *, severity: str = "information", seconds: float = 5.0) -> None:
-        """A few words in the corner; data, never markup."""
-        text = clean(f"{words}\n{hint}" if hint else words)
-        level = severity if severity in ("warning", "error") else "information"
-        self.notify(text, severity=level, timeout=seconds, markup=False)  # type: ignore[arg-type]
-
     # ---- keys --------------------------------------------------------------------------------------------------
 
     def action_act(self, action_id: str) -> None:
-        """Every key, click and command comes through here: a disabled action says why instead of acting."""
         action = BY_ID[action_id]
         if self.has_class("-too-small") and action_id != "detach":
             return
@@ -289,10 +277,6 @@ class Review(StillBelow, Screen[None]):
             self.panes.select(action_id.removeprefix("pane_"))
             return
         ACTS[action_id](self)
-
-    @on(Line.Pressed)
-    def pressed(self, event: Line.Pressed) -> None:
-        self.action_act(event.action)
 
     @on(ExperimentList.Opened)
     def opened(self, event: ExperimentList.Opened) -> None:
@@ -351,16 +335,6 @@ class Review(StillBelow, Screen[None]):
         finally:
             self.busy = ""
             self.draw()
-
-    # ---- size --------------------------------------------------------------------------------------------------
-
-    def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        small = width < SMALLEST[0] or height < SMALLEST[1]
-        self.set_class(small, "-too-small")
-        if small:
-            self.query_one(TooSmall).say(width, height, SMALLEST)
-        self.draw()
 
     def on_screen_resume(self) -> None:
         self.draw()

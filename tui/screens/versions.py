@@ -17,12 +17,12 @@ from core.text import one_line
 from tui.actions import ON_VERSIONS, View
 from tui.client import Client
 from tui.detail import Sources
-from tui.screens.lab_screen import LabScreen, bindings
+from tui.screens.lab_screen import LabScreen
+from tui.screens.page import bindings
 from tui.versions import History, between, read
 from tui.widgets.diff import DiffView
 from tui.widgets.line import Line, Part
 from tui.widgets.scrolling import scroll
-from tui.widgets.states import TooSmall
 
 
 class Versions(LabScreen):
@@ -57,7 +57,6 @@ class Versions(LabScreen):
         yield Line(id="why")
         yield DiffView(id="changes")
         yield Line(id="keys")
-        yield TooSmall()
 
     def take(self, experiment_id: int) -> None:
         """Show this one's versions from now on."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rich.segment import Segment
 from textual.strip import Strip
 
 from core.text import duration, one_line, signed
 from tui.reviews import SAID_SIGNS, Decided, Said
 from tui.widgets.experiments_table import LOOKS
-from tui.widgets.rows_table import RowsTable
+from tui.widgets.rows_table import Cell, RowsTable
 from tui.widgets.why import when
 
 SAID_LOOKS = {
@@ -70,23 +69,15 @@ class DecisionsTable(RowsTable[Decided]):
         return "  " + " ".join(names)
 
     def drawn(self, row: Decided, width: int, *, cursor: bool) -> Strip:
-        plain = self.row_style(cursor=cursor)
-        quiet = plain + self.ink("table--quiet")
-        found = row.outcome
-        looks = {
-            "decision": plain + self.ink(SAID_LOOKS[row.said]),
-            "came of it": plain + self.ink(LOOKS.get(found, "table--quiet") if found else "table--quiet"),
-            "when": quiet,
-        }
-        looks["Δ"] = looks["came of it"]
-        pieces = [Segment("▸ " if cursor else "  ", plain)]
-        for field in fields(width):
-            text = self._text(row, field)
-            text = text.rjust(field.width) if field.right else text
-            style = quiet if row.undone else looks.get(field.name, plain)
-            pieces += Strip([Segment(text, style)]).crop_extend(0, field.width, plain)
-            pieces.append(Segment(" ", plain))
-        return Strip(pieces).simplify().crop_extend(0, width, plain)
+        plain, quiet = self.row_style(cursor=cursor), self.row_style(cursor=cursor, ink="table--quiet")
+        said = self.row_style(cursor=cursor, ink=SAID_LOOKS[row.said])
+        came = self.row_style(cursor=cursor, ink=LOOKS.get(row.outcome, "table--quiet")) if row.outcome else quiet
+        looks = {"decision": said, "came of it": came, "Δ": came, "when": quiet}
+        cells = [
+            Cell(self._text(row, f), f.width, f.right, quiet if row.undone else looks.get(f.name, plain))
+            for f in fields(width)
+        ]
+        return self.in_columns("▸ " if cursor else "  ", cells, width, plain)
 
     def _text(self, row: Decided, field: Field) -> str:
         review = row.review

@@ -111,6 +111,7 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = 0
         """index of the cursor's line"""
         self._base: Sequence[Row] = ()  # as given
+        self._given: frozenset[int] = frozenset()  # the hunks that stay in `_base`
         self._lines: Sequence[SplitRow] = ()  # as drawn; a unified line is its own two sides
         self._split = False
         self._fitted = -1  # width that the lines were laid out for
@@ -130,9 +131,10 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         """Shows another patch from its first hunk on, nothing seen yet; rows say which hunks are switched out."""
         self._base, self.hunks = rows, hunks
         out = {row.hunk for row in rows if not row.kept}
-        self.kept, self.seen = frozenset(range(hunks)) - out, frozenset()
-        numbers = [number for row in rows for number in (row.old_no, row.new_no) if number]
-        self._number_width = max(len(str(max(numbers, default=0))), 3)
+        self.kept = self._given = frozenset(range(hunks)) - out
+        self.seen = frozenset()
+        highest = max((max(row.old_no or 0, row.new_no or 0) for row in rows), default=0)
+        self._number_width = max(len(str(highest)), 3)
         self._left, self._needle = 0, ""
         self._since.clear()
         self.cursor = 0
@@ -370,7 +372,7 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
             self._lay_out()
 
     def _number(self) -> None:
-        rows = renumbered(self._base, self.kept)
+        rows = self._base if self.kept == self._given else renumbered(self._base, self.kept)
         self._lines = split_rows(rows) if self._split else [(row, row) for row in rows]
 
     def _refresh_line(self, line: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from rich.segment import Segment
@@ -142,7 +142,7 @@ def renumbered(rows: Sequence[Row], kept: Iterable[int]) -> list[Row]:
         elif row.kind is RowKind.REMOVED:
             moved -= stays - row.kept
         previous = number if number is not None else previous
-        out.append(row if (number, stays) == (row.new_no, row.kept) else replace(row, new_no=number, kept=stays))
+        out.append(row if (number, stays) == (row.new_no, row.kept) else row._replace(new_no=number, kept=stays))
     return out
 
 

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from rich.segment import Segment
 from textual.strip import Strip
 
 from core.store.reader import Summary
 from core.text import UNKNOWN, number, one_line, signed
 from tui.listing import SIGNS, Column, Listing, Outcome, outcome
-from tui.widgets.rows_table import RowsTable
+from tui.widgets.rows_table import Cell, RowsTable
 
 LOOKS = {
     Outcome.KEPT: "table--good",
@@ -27,6 +27,7 @@ LOOKS = {
     Outcome.INVALID: "table--bad",
 }
 """every other outcome is quiet"""
+COLOURED = (Column.OUTCOME, Column.DELTA)
 MARKED = "*"
 
 
@@ -38,7 +39,8 @@ class Field(NamedTuple):
     right: bool = False
 
 
-def fields(width: int) -> list[Field]:
+@lru_cache(8)
+def fields(width: int) -> tuple[Field, ...]:
     """The columns that fit into a width, the title with what is left; two cells before them are cursor and mark."""
     found = [Field(Column.NUMBER, 6, True), Field(Column.OUTCOME, 12)]
     if width >= 60:
@@ -50,7 +52,7 @@ def fields(width: int) -> list[Field]:
     if width >= 110:
         tail.append(Field(Column.AUTHOR, 18))
     used = 2 + sum(field.width + 1 for field in (*found, *tail))
-    return [*found, Field(Column.TITLE, max(width - used, 8)), *tail]
+    return (*found, Field(Column.TITLE, max(width - used, 8)), *tail)
 
 
 class ExperimentsTable(RowsTable[Summary]):
@@ -108,18 +110,15 @@ class ExperimentsTable(RowsTable[Summary]):
         return text
 
     def drawn(self, row: Summary, width: int, *, cursor: bool) -> Strip:
-        what = outcome(row, self._doubtful)
-        plain = self.row_style(cursor=cursor, bold=row.id in self._marked)
-        look = plain + self.ink(LOOKS.get(what, "table--quiet"))
-        edge = f"{'▸' if cursor else ' '}{MARKED if row.id in self._marked else ' '}"
-        pieces = [Segment(edge, plain)]
-        for field in fields(width):
-            text = self._text(row, field, what)
-            text = text.rjust(field.width) if field.right else text
-            coloured = field.column in (Column.OUTCOME, Column.DELTA)
-            pieces += Strip([Segment(text, look if coloured else plain)]).crop_extend(0, field.width, plain)
-            pieces.append(Segment(" ", plain))
-        return Strip(pieces).simplify().crop_extend(0, width, plain)
+        what, bold = outcome(row, self._doubtful), row.id in self._marked
+        plain = self.row_style(cursor=cursor, bold=bold)
+        look = self.row_style(cursor=cursor, bold=bold, ink=LOOKS.get(what, "table--quiet"))
+        edge = f"{'▸' if cursor else ' '}{MARKED if bold else ' '}"
+        cells = [
+            Cell(self._text(row, field, what), field.width, field.right, look if field.column in COLOURED else plain)
+            for field in fields(width)
+        ]
+        return self.in_columns(edge, cells, width, plain)
 
     def _text(self, row: Summary, field: Field, what: Outcome) -> str:
         match field.column:

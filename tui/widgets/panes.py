@@ -6,6 +6,7 @@ Below 100 columns one pane is on the screen; from 100 the diff beside Why over C
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from textual.app import ComposeResult
@@ -16,6 +17,7 @@ from textual.widget import Widget
 
 from tui.actions import key_of
 from tui.widgets.chart import Chart
+from tui.widgets.classes import wear
 from tui.widgets.diff import DiffView
 from tui.widgets.gauges import Gauges
 from tui.widgets.line import Line, Part
@@ -27,6 +29,7 @@ from tui.widgets.text_pane import TextPane
 PANES = ("diff", "why", "curves", "log", "list")
 TITLES = {"diff": "Diff", "why": "Why", "curves": "Curves", "log": "Log", "list": "List"}
 MOVES = ("down", "up", "half_down", "half_up", "page_down", "page_up", "top", "bottom", "left", "right")
+SIDE = {"why", "curves", "log"}
 WIDE, ULTRA = 100, 140
 
 
@@ -194,21 +197,20 @@ class Panes(Widget):
 
     def _class_by(self, visible: tuple[str, ...]) -> None:
         """A class for each pane that is visible; the style sheet hides the others."""
-        self.set_class(len(visible) == 1, "-one")
-        self.set_class(len(visible) > 1, "-columns")
-        self.set_class(bool({"why", "curves", "log"} & set(visible)), "-side")
-        for pane in PANES:
-            self.set_class(pane in visible, f"-{pane}")
+        shown = {"-one": len(visible) == 1, "-columns": len(visible) > 1, "-side": bool(SIDE & set(visible))}
+        wear(self, shown | {f"-{pane}": pane in visible for pane in PANES})
 
     def inform(self, **info: str) -> None:
         """Short facts for the titles of panes: `diff="+14 -6  hunk 2/5"`."""
-        self._info.update(info)
-        self._titles()
+        said = {pane: words for pane, words in info.items() if words != self._info.get(pane, "")}
+        if said:
+            self._info.update(said)
+            self._titles(said)
 
-    def _titles(self) -> None:
+    def _titles(self, panes: Iterable[str] = PANES) -> None:
         if not self.is_mounted:
             return
-        for pane in PANES:
+        for pane in panes:
             self.query_one(f"#{pane}-title", Line).show_parts([self._title(pane), self._fact(pane)])
         if len(self.in_sight) == 1:
             tabs = [self._title(pane) for pane in PANES]

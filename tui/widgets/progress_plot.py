@@ -82,7 +82,8 @@ class ProgressPlot(Widget):
         """`braille`, `block` or `ascii`"""
         self.metric = ""
         self.empty_text = "No result yet: the first one appears here when a run has been evaluated."
-        self._progress = Progress()
+        self._progress: Progress | None = None
+        """None: not read yet"""
         self._sigma = 0.0
         self._at: int | None = None
         self._base: Rows = ()
@@ -122,6 +123,8 @@ class ProgressPlot(Widget):
     @property
     def summary(self) -> str:
         """What the plot says, in words."""
+        if self._progress is None:
+            return ""
         reigns, kept = self._progress.reigns, sum(dot.ink is Ink.KEPT for dot in self._progress.dots)
         text = f"{one_line(self.metric, 24)}: "
         if reigns:
@@ -134,7 +137,7 @@ class ProgressPlot(Widget):
     def _draw(self) -> None:
         self._fitted = self.size
         width, height = self.size
-        self._base, self._frame = draw(self._progress, width, max(0, height - 1), self.symbols)
+        self._base, self._frame = draw(self._progress or Progress(), width, max(0, height - 1), self.symbols)
         self._rows = with_cursor(self._base, self._frame, self._at, self.symbols)
         self._head = self._title()
 
@@ -145,6 +148,8 @@ class ProgressPlot(Widget):
 
     def _title(self) -> str:
         """What is drawn, what the marks mean, how loud the noise is; as much as there is room for."""
+        if self._progress is None:
+            return ""
         signs = ASCII_SIGNS if self.symbols is Symbols.ASCII else SIGNS | {Ink.CHAMPION: "─"}
         signs = {Ink.CHAMPION: "-"} | signs
         legend = [f"{signs[ink]} {WORDS[ink]}" for ink in inks(self._progress) if ink in WORDS]
@@ -166,7 +171,8 @@ class ProgressPlot(Widget):
             return Strip([Segment(self._head, bold)]).crop_extend(0, width, bold)
         if self._frame is None:
             muted = self.get_component_rich_style("progress--tried")
-            return Strip([Segment(self.empty_text if y == 1 else "", muted)]).crop_extend(0, width, muted)
+            words = self.empty_text if y == 1 and self._progress is not None else ""
+            return Strip([Segment(words, muted)]).crop_extend(0, width, muted)
         return self._cells(self._rows[y - 1]) if y - 1 < len(self._rows) else Strip.blank(width, style)
 
     def _cells(self, cells: Sequence[Cell]) -> Strip:

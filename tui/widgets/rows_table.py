@@ -7,17 +7,28 @@ no more than what changed is here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 Row = TypeVar("Row")
+
+
+class Cell(NamedTuple):
+    """What stands in one column of a row; `width` in cells, a blank after it not counted."""
+
+    text: str
+    width: int
+    right: bool
+    style: Style
 
 
 class RowsTable(ScrollView, Generic[Row], can_focus=False, inherit_bindings=False):
@@ -60,7 +71,9 @@ class RowsTable(ScrollView, Generic[Row], can_focus=False, inherit_bindings=Fals
         self.rows: Sequence[Row] = ()
         self.cursor = 0
         """index of the cursor's row"""
-        self._styles: dict[str, Style] = {}
+        self._styles: dict[object, Style] = {}
+        self._strips: LRUCache[tuple[int, bool, str], Strip] = LRUCache(256)
+        """rows as they were drawn: index, whether the cursor stands there, the thumb beside it"""
 
     # ---- what a table says about its rows ----------------------------------------------------------------------
 
@@ -82,6 +95,7 @@ class RowsTable(ScrollView, Generic[Row], can_focus=False, inherit_bindings=Fals
         """Other rows, or the same in another state; the cursor stays on its row. `before`: `picture()` until now."""
         old, here = self.rows, self.cursor_key
         self.rows = rows
+        self._strips.clear()
         at = self.cursor
         if here is not None and not (at < len(rows) and self.key(rows[at]) == here):
             at = next((index for index, row in enumerate(rows) if self.key(row) == here), at)
@@ -171,12 +185,14 @@ class RowsTable(ScrollView, Generic[Row], can_focus=False, inherit_bindings=Fals
     # ---- drawing -----------------------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
+        self._strips.clear()
         self.set_reactive(RowsTable.virtual_size, Size(self.size.width, len(self.rows) + 1))
         self._into_view()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
+        self._strips.clear()
 
     def picture(self) -> tuple[int, list[Strip]]:
         """What stands on the screen now, to compare with."""
@@ -205,8 +221,12 @@ class RowsTable(ScrollView, Generic[Row], can_focus=False, inherit_bindings=Fals
             text = words[y - 2] if not self.rows and 2 <= y < len(words) + 2 else ""
             style = self.style_of("table--quiet")
             return Strip([Segment(f"  {text}", style)]).crop_extend(0, width, style)
-        strip = self.drawn(self.rows[index], width - 1, cursor=index == self.cursor)
-        return Strip([*strip, Segment(self._thumb(y - 1), self.style_of("table--quiet"))], width)
+        key = (index, index == self.cursor, self._thumb(y - 1))
+        strip = self._strips.get(key)
+        if strip is None or strip.cell_length != width:
+            row = self.drawn(self.rows[index], width - 1, cursor=key[1])
+            strip = self._strips[key] = Strip([*row, Segment(key[2], self.style_of("table--quiet"))], width)
+        return strip
 
     def _thumb(self, y: int) -> str:
         """Says where the view stands in the whole; a real scrollbar would cost a column of every row a page."""
@@ -217,7 +237,18 @@ class RowsTable(ScrollView, Generic[Row], can_focus=False, inherit_bindings=Fals
         start = round((height - length) * self.scroll_offset.y / (count - height))
         return "▐" if start <= y < start + length else " "
 
-    # ---- styles ------------------------------------------------------------------------------------------------
+    # ---- for the subclasses' rows --------------------------------------------------------------------------------
+
+    def in_columns(self, edge: str, cells: Sequence[Cell], width: int, plain: Style) -> Strip:
+        """Cells side by side, a blank after each; neighbours of one style are one piece."""
+        pieces = [Segment(edge, plain)]
+        for cell in cells:
+            text = cell.text.rjust(cell.width) if cell.right else cell.text
+            left = cell.width - cell_len(text)
+            words = text if left >= 0 else set_cell_size(text, cell.width)
+            pieces += (Segment(words, cell.style), Segment(" " * (1 + max(left, 0)), plain))
+        strip = Strip(Segment.simplify(pieces), cell_len(edge) + sum(cell.width + 1 for cell in cells))
+        return strip if strip.cell_length == width else strip.crop_extend(0, width, plain)
 
     def style_of(self, name: str) -> Style:
         """The style of a component class; empty: plain."""
@@ -225,15 +256,16 @@ class RowsTable(ScrollView, Generic[Row], can_focus=False, inherit_bindings=Fals
             self._styles[name] = self.get_component_rich_style(name) if name else self.rich_style
         return self._styles[name]
 
-    def row_style(self, *, cursor: bool, bold: bool = False) -> Style:
-        """What the cells of a row have in common."""
-        plain = self.style_of("") + Style(bold=bold or None)
-        if not cursor:
-            return plain
-        style = self.style_of("table--cursor")
-        return plain + Style(bgcolor=style.bgcolor, bold=True, reverse=style.reverse or None)
-
-    def ink(self, name: str) -> Style:
-        """The style of a component class, over whatever background the row has."""
-        full = self.style_of(name)
-        return Style(color=full.color, bold=full.bold or None, dim=full.dim or None)
+    def row_style(self, *, cursor: bool, bold: bool = False, ink: str = "") -> Style:
+        """What the cells of a row have in common; with the `ink` of a component class, those that stand out."""
+        key = (cursor, bold, ink)
+        if key not in self._styles:
+            style = self.style_of("") + Style(bold=bold or None)
+            if cursor:
+                bar = self.style_of("table--cursor")
+                style += Style(bgcolor=bar.bgcolor, bold=True, reverse=bar.reverse or None)
+            if ink:  # over whatever background the row has
+                full = self.style_of(ink)
+                style += Style(color=full.color, bold=full.bold or None, dim=full.dim or None)
+            self._styles[key] = style
+        return self._styles[key]

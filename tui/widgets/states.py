@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
 
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.geometry import Region
 from textual.strip import Strip
@@ -397,17 +396,12 @@ class Banner(Widget):
         return self._content
 
 
-class TooSmall(Widget):
+class TooSmall(Static):
     """Nobody should approve what they cannot read."""
 
     DEFAULT_CSS = """
-    TooSmall { align: center middle; width: 100%; height: 100%; display: none; }
-    TooSmall Static { width: auto; height: auto; text-align: center; }
+    TooSmall { width: 100%; height: 100%; content-align: center middle; text-align: center; display: none; }
     """
 
-    def compose(self) -> ComposeResult:
-        yield Static("", markup=False)
-
     def say(self, width: int, height: int, needed: tuple[int, int]) -> None:
-        words = f"too small: {width}×{height}\nneeds {needed[0]}×{needed[1]}\nq detaches"
-        self.query_one(Static).update(Content(words))
+        self.update(Content(f"too small: {width}×{height}\nneeds {needed[0]}×{needed[1]}\nq detaches"))

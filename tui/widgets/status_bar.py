@@ -12,7 +12,7 @@ from core.models import Autonomy, Purpose, Run, State
 from core.store.reader import Summary
 from core.text import ago, duration, number, one_line
 from tui.actions import key_of
-from tui.snapshot import PURPOSES, Snapshot
+from tui.snapshot import PURPOSES, Snapshot, whose
 from tui.widgets.line import Part
 from tui.widgets.queue import VERDICTS
 
@@ -150,9 +150,8 @@ def held(lab: Snapshot, now: float) -> str:
 
 def running(run: Run, *, now: float, trained: float | None, loss: float | None, bar: int) -> Content:
     """A live run: what, phase, share of the budget, time left."""
-    who = f"#{run.experiment_id}" if run.experiment_id else ""
     kind = "" if run.purpose is Purpose.CANDIDATE else PURPOSES[run.purpose]
-    what = " ".join(word for word in (who, kind) if word)
+    what = " ".join(dict.fromkeys(word for word in (whose(run), kind) if word))
     phase = one_line(run.phase, 16)
     if phase != "training":
         elapsed = duration(max(0.0, now - run.started_at)) if run.started_at else "–"
