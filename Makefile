@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LAB ?= lab
 
-.PHONY: run setup test check gpu format soak docs clean
+.PHONY: run setup test lint types tests check gpu format soak docs clean
 
 run: $(READY)
 	$(BIN)/autoresearch-tui $(LAB)
@@ -21,30 +21,35 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,hf]'
 	@touch $(READY)
 
+# Everything CI runs. Four workers on two cores: half of a screen's test is waiting for the screen.
+test: lint
+	@$(MAKE) -j2 types tests
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+tests: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist worksteal -m "not soak"
+
 # Format, lint, types, import contracts, fast tests: a minute.
-check: $(READY)
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not soak and not gpu"
+check: lint types
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist worksteal -m "not slow and not soak and not gpu"
 
-# Everything CI runs.
-test: $(READY)
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not soak"
-
-# What only a CUDA device can show, offline; without one the tests skip and say why.
-gpu: $(READY)
-	$(BIN)/pytest -rs -m gpu
+# What only a CUDA device can show, offline: tests, speed, a session, pictures; figures for BENCHMARKS.md in build/gpu. Each
+# part ends within ten minutes and is not done twice (`make gpu PARTS="numbers session"`). Without a device it says why.
+# Nothing is installed: .venv where there is one, else PYTHON with its own packages.
+gpu:
+	@python=$(BIN)/python; test -x $$python || python=$(PYTHON); $$python -m tests.gpu $(PARTS) $(if $(RESULTS),--results $(RESULTS))
 
 # The long forms: the whole zoo in the sandbox and without, 200 kills, the nasty corpus under every key of every screen.
 # Half an hour on two free cores; on busy ones several times that, and it may be stopped and begun anew at any time.
 soak: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m soak
+	HYPOTHESIS_PROFILE=fresh OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "soak or hypothesis"
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -180,7 +180,7 @@ async def engine_at_work(
             bench.store.close()
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Wait for a condition; fails with its source when it does not come."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -119,7 +119,7 @@ class Terminal:
                 return text
         raise AssertionError(f"never on the screen: {what}\n{self.text()}")
 
-    def ended(self, *, seconds: float = 15.0) -> bool:
+    def ended(self, *, seconds: float = 60.0) -> bool:
         """Whether the program ends within a while."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

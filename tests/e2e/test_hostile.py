@@ -92,13 +92,13 @@ def opened(lab: Lab, columns: int = 120, rows: int = 36, **environment: str) -> 
 
 
 def quiet(screen: Terminal, *, seconds: float = 10.0) -> None:
-    """Read until nothing comes for a moment."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    """Read until nothing has come for a moment."""
+    began = last = time.monotonic()
+    while last - began < seconds and time.monotonic() - last < 0.3:
         before = len(screen.bytes)
-        screen.read(0.3)
-        if len(screen.bytes) == before:
-            return
+        screen.read(0.05)
+        if len(screen.bytes) != before:
+            last = time.monotonic()
 
 
 def keys_of(place: str) -> list[str]:

@@ -79,7 +79,7 @@ class Soak:
         self.screen.ended()  # closing waits only a moment, and a busy machine takes longer
         self.screen.child.close(force=True)
         self.engine.terminate()
-        self.engine.wait(timeout=30)
+        self.engine.wait(timeout=120)
 
     # ---- what is killed ----------------------------------------------------------------------------------------
 

@@ -318,7 +318,7 @@ async def test_at_most_four_cache_marks_are_set_and_the_lasting_ones_come_first(
 async def test_the_work_stops_at_once_when_the_engine_does(lab: ClaudeLab) -> None:
     async with messages_api([Reply(hang=True)]) as api:
         task = asyncio.create_task(lab.researcher(api.url).propose(lab.situation(), lab.said.append))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not api.requests:
                 await asyncio.sleep(0.01)
             task.cancel()

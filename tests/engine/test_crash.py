@@ -27,7 +27,7 @@ def engine(lab: Lab, *, failpoint: str = "", verdicts: int = 1) -> int:
     """Run the engine as a process until it has its verdicts, or is killed."""
     environment = {**os.environ, VARIABLE: failpoint}
     arguments = [sys.executable, "-m", "tests.toy", str(lab.root), json.dumps([BETTER]), str(verdicts), "full"]
-    return subprocess.run(arguments, env=environment, timeout=60, check=False).returncode
+    return subprocess.run(arguments, env=environment, timeout=180, check=False).returncode
 
 
 def reviews(lab: Lab) -> list[tuple[int, str]]:
@@ -42,7 +42,7 @@ def reviews(lab: Lab) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in AT_THE_GATE])  # those: test_overlap_crash.py
 def test_killed_at_a_failpoint_the_next_engine_finishes_and_the_record_is_whole(tmp_path: Path, name: str) -> None:
-    lab = toy_lab(tmp_path, null_runs=2, train=SCORED, evaluate=EVALUATE)
+    lab = toy_lab(tmp_path, null_runs=2, max_confirmations=2, train=SCORED, evaluate=EVALUATE)
     assert engine(lab, failpoint=name) == -signal.SIGKILL, f"the engine never came past {name}"
     decided = reviews(lab)
     over = Reader(lab.database).verdict_counts()[Verdict.KEEP] if lab.database.exists() else 0

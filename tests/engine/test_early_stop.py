@@ -47,7 +47,7 @@ async def test_an_engine_killed_before_it_could_stop_the_run_leaves_that_to_the_
     lab = toy_lab(tmp_path, train=TIMED)
     arguments = [sys.executable, "-m", "tests.toy", str(lab.root), json.dumps([CRAWLS]), "1", "full"]
     environment = {**os.environ, VARIABLE: "too_slow_recorded"}
-    assert subprocess.run(arguments, env=environment, timeout=60, check=False).returncode == -signal.SIGKILL
+    assert subprocess.run(arguments, env=environment, timeout=180, check=False).returncode == -signal.SIGKILL
     async with engine_at_work(lab, ScriptedResearcher([])) as engine:
         store = engine.bench.store
         (run,) = store.runs(experiment_id=1)

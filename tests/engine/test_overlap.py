@@ -45,7 +45,7 @@ HELD = EVALUATE.replace(
     "while os.path.exists(os.path.join(os.path.dirname(__file__), 'hold')):\n"
     "    time.sleep(0.005)\n"
     "if os.path.exists(os.path.join(os.path.dirname(__file__), 'slow')):\n"
-    "    time.sleep(2)\n",
+    "    time.sleep(3)\n",
 )
 BETTER = ("LEVEL = 2.0", "LEVEL = 1.97")
 WORSE = ("LEVEL = 2.0", "LEVEL = 2.5")
@@ -59,7 +59,7 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gated_lab(root: Path, *, train: str = GATED, overlap: bool = True, null_runs: int = 1) -> Lab:
-    lab = toy_lab(root, train=train, evaluate=HELD, null_runs=null_runs)
+    lab = toy_lab(root, train=train, evaluate=HELD, null_runs=null_runs, max_confirmations=2)
     text = lab.config_file.read_text().replace("describe = []", "describe = []\nwaits_at_gate = true")
     lab.config_file.write_text(text.replace("[runs]", f"[runs]\noverlap = {json.dumps(overlap)}"))
     return lab

@@ -22,7 +22,7 @@ from tui.commands.frame import EXIT_NOT_AS_WANTED, EXIT_REFUSED, EXIT_WRONG
 ROOT = Path(__file__).parents[2]
 
 
-def wait(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+def wait(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came"

@@ -175,7 +175,7 @@ async def test_a_deferred_proposal_goes_to_the_end_of_the_queue(tmp_path: Path) 
 async def test_a_run_that_fails_is_a_verdict_and_the_engine_goes_on(
     tmp_path: Path, fail: str, state: RunState, verdict: Verdict
 ) -> None:
-    lab = toy_lab(tmp_path, wall_clock_seconds=1.5)
+    lab = toy_lab(tmp_path, wall_clock_seconds=6.0 if fail == "hang" else 60.0)
     researcher = ScriptedResearcher([('FAIL = ""', f'FAIL = "{fail}"'), WORSE])
     async with engine_at_work(lab, researcher, autonomy=Autonomy.FULL) as engine:
         store = engine.bench.store

@@ -8,12 +8,14 @@ import multiprocessing.reduction
 import os
 import subprocess
 import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from data.cache import locked
+from tests.corpus import small_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = ROOT / "nanochat" / "train.py"
@@ -111,31 +113,34 @@ def _serve(fds: list[Any], spec: dict[str, Any]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Whichever tests ran before in this process."""
+    import torch
+
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def warm_model_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nanochat.scoring.start_server", Forked)
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with about a megabyte of real text: a few packages of the standard library."""
-    directory = tmp_path_factory.mktemp("corpus")
-    stdlib = Path(sysconfig.get_paths()["stdlib"])
-    for package in ("asyncio", "email", "json", "logging", "unittest", "xml", "concurrent", "http"):
-        for source in sorted((stdlib / package).rglob("*.py")):
-            target = directory / source.relative_to(stdlib)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-    return directory
+def corpus(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+    """Made once for all workers, like what is prepared from it."""
+    directory = tmp_path_factory.getbasetemp().parent / f"training-{testrun_uid}" / "corpus"
+    with locked(directory.with_suffix(".lock")):
+        return directory if directory.exists() else small_corpus(directory)
 
 
 @pytest.fixture(scope="session")
-def prepared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(corpus: Path) -> Path:
     """That corpus, prepared for the `test` profile."""
     from data.prepare import prepare
     from nanochat.prepare import settings_of
     from nanochat.profiles import load_profile
 
-    return prepare(settings_of(load_profile("test")), str(corpus), str(tmp_path_factory.mktemp("cache"))).path
+    return prepare(settings_of(load_profile("test")), str(corpus), str(corpus.parent / "cache")).path
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def test_a_diff_applied_gives_the_new_text_and_reads_back_as_itself(texts: tuple
         assert parse(patch.text).text == patch.text
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(edited(), st.lists(st.booleans(), min_size=20, max_size=20))
 def test_any_subset_of_hunks_applies_with_git_and_means_the_same_there(
     tmp_path_factory: pytest.TempPathFactory, texts: tuple[str, str], switches: list[bool]

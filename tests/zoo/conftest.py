@@ -44,25 +44,33 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(settings_of(load_profile("test")), str(corpus), str(shared / "zoo-cache")).path
 
 
-def make_stage(root: Path, prepared: Path, sandbox: Sandbox) -> Stage:
+def make_stage(root: Path, prepared: Path, sandbox: Sandbox, kept: Path) -> Stage:
     (root / "secret").write_text(SECRET)
     (root / "lab.db").write_text(SECRET)
-    return Stage(root, prepared, sandbox)
+    return Stage(root, prepared, sandbox, kept)
 
 
 @pytest.fixture(scope="session")
-def inside(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Stage:
+def kept(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+    """A directory of this session and all its workers."""
+    directory = tmp_path_factory.getbasetemp().parent / f"zoo-{testrun_uid}"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def inside(tmp_path_factory: pytest.TempPathFactory, prepared: Path, kept: Path) -> Stage:
     """The strongest sandbox that this machine has."""
     sandbox = probe(["cpu"])
     if sandbox.tier == Tier.NONE:
         pytest.skip(sandbox.detail)
-    return make_stage(tmp_path_factory.mktemp("inside"), prepared, sandbox)
+    return make_stage(tmp_path_factory.mktemp("inside"), prepared, sandbox, kept)
 
 
 @pytest.fixture(scope="session")
-def outside(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Stage:
+def outside(tmp_path_factory: pytest.TempPathFactory, prepared: Path, kept: Path) -> Stage:
     """No sandbox at all."""
-    return make_stage(tmp_path_factory.mktemp("outside"), prepared, probe(["cpu"], wanted="none"))
+    return make_stage(tmp_path_factory.mktemp("outside"), prepared, probe(["cpu"], wanted="none"), kept)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from core.runs.local import LocalExecutor, Spec
 from core.runs.sandbox import Sandbox
 from core.target import children
 from core.verdict import Judged, Measured, Policy
+from data.cache import locked
 
 MAIN = 'if __name__ == "__main__":'
 THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -87,6 +89,8 @@ class Stage:
     root: Path
     data: Path
     sandbox: Sandbox
+    kept: Path
+    """where the champion's results lie, for all workers"""
     champions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     twins: dict[str, float | None] = field(default_factory=dict)
 
@@ -103,6 +107,8 @@ class Stage:
             found.append("every seed gives the same result: the seed has no effect")
         if found:
             return Ending(Verdict.SUSPECT, "; ".join(dict.fromkeys(found)), directory, last)
+        if animal.ends == "passes":
+            return Ending("passes", "nothing to doubt", directory, last)
         if animal.ends == "harmless" and values[0] == self.without_cheat(animal):
             return Ending("harmless", "exactly the metric without it", directory, last)
         judged = judge(values[0], [metric_of(run) or 0.0 for run in self.champion(animal.budget, seeds=3)])
@@ -122,7 +128,11 @@ class Stage:
         """The unchanged script on the first seeds, at least so many; run when it is first asked for."""
         runs = self.champions.setdefault(budget, [])
         for seed in range(len(runs), seeds):
-            runs.append(self.run(Animal("champion", "", budget=budget), seed)[1])
+            file = self.kept / f"champion {self.sandbox.tier} {budget} {seed}.json"
+            with locked(file.with_suffix(".lock")):
+                if not file.exists():
+                    file.write_text(json.dumps(self.run(Animal("champion", "", budget=budget), seed)[1]))
+            runs.append(json.loads(file.read_text()))
             assert runs[-1]["state"] == "finished", runs[-1]
         return runs
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import subprocess
-import time
 
 import pytest
 
@@ -17,25 +15,18 @@ from tests.zoo.stage import UNCHANGED, Animal, Ending, Stage, alive_with, eviden
 from tests.zoo.tampering import BUDGET, CHECKPOINT, EVALUATOR
 
 CHEATS = (*LEAKS, *EVALUATOR, *CHECKPOINT, *BUDGET, *OUTLASTING)
-ALWAYS = {
+SHORT = {
     "attention without a mask", "a checkpoint with code in it", "rows read from the file and looked up",
     "a score printed by the script", "a recurrent network", "reading the rows of val and of audit",
 }  # fmt: skip
-TODAY = os.environ.get("ZOO_DAY") or time.strftime("%Y-%m-%d")
+"""none of them is seen through by chance"""
 
 
-def shown(animals: tuple[Animal, ...], of_each: int = 1) -> list[object]:
-    """All of them under `soak`; some always, and others by turns, in the short form."""
-
-    def turn(animal: Animal) -> str:
-        return hashlib.sha256(f"{TODAY} {animal.name}".encode()).hexdigest()
-
-    tokens = UNCHANGED.budget  # the others compute for long, or wait
-    quick = [a for a in animals if a.seeds == 1 and a.ends != "timeout" and a.budget == tokens]
-    by_turns = sorted((a for a in quick if a.name not in ALWAYS), key=turn)[:of_each]
-    chosen = {a.name for a in (*by_turns, *(a for a in animals if a.name in ALWAYS))}
-    marks = {a.name: pytest.mark.slow if a.name in chosen else pytest.mark.soak for a in animals}
-    return [pytest.param(a, id=a.name, marks=marks[a.name]) for a in animals]
+def shown(animals: tuple[Animal, ...]) -> list[object]:
+    """Some in the short form, the others under `soak`."""
+    return [
+        pytest.param(a, id=a.name, marks=pytest.mark.slow if a.name in SHORT else pytest.mark.soak) for a in animals
+    ]
 
 
 def check(animal: Animal, ending: Ending) -> None:
@@ -87,9 +78,10 @@ def test_an_honest_model_passes(animal: Animal, inside: Stage) -> None:
 
 @pytest.mark.slow
 def test_the_sandbox_changes_no_bit_of_a_result(inside: Stage, outside: Stage) -> None:
-    assert inside.perform(UNCHANGED).verdict == "harmless"
-    metric = inside.champion(UNCHANGED.budget)[0]["result"]["metric"]["val_bpb"]
-    assert outside.perform(UNCHANGED).metric == metric
+    assert inside.perform(UNCHANGED).verdict == "harmless"  # the same as the champion's own run on this seed
+    (within, *_), (without, *_) = (stage.champion(UNCHANGED.budget) for stage in (inside, outside))
+    assert within["result"]["metric"] == without["result"]["metric"]
+    assert within["result"]["metric"]["val_bpb"] > 0
 
 
 @pytest.mark.parametrize("animal", [pytest.param(a, id=a.name) for a in (*CHEATS, *SNOOPING, *HONEST)])
