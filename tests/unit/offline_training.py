@@ -8,21 +8,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import sysconfig
 import traceback
 import types
 from pathlib import Path
 from typing import Any
 
+from tests.corpus import small_corpus
+
 STEPS = 4
 PROFILE = '{"name": "test", "depth": 3}'  # odd and more than two, so that layers differ
-
-
-def small_corpus(directory: Path) -> Path:
-    for source in (Path(sysconfig.get_paths()["stdlib"]) / "email").glob("*.py"):
-        directory.mkdir(exist_ok=True)
-        (directory / source.name).write_bytes(source.read_bytes())
-    return directory
 
 
 def problem_of(text: str, out: Path, profile: Any) -> str:
