@@ -126,12 +126,13 @@ def _files(reader: Reader, side: Side, sources: Sources) -> dict[str, str]:
 
 def constants_of(files: Mapping[str, str]) -> dict[str, str]:
     """Module-level `UPPER_CASE = value` of the Python files: name -> value as written."""
+    from core.patches import python_tree
+
     found: dict[str, str] = {}
     scripts = sorted(path for path in files if path.endswith(".py"))
     for path in scripts:
         try:
-            tree = ast.parse(files[path])
-            for node in tree.body:
+            for node in python_tree(files[path]).body:
                 for name, value in _assigned(node):
                     found[name if len(scripts) == 1 else f"{path}: {name}"] = ast.unparse(value)
         except (SyntaxError, ValueError, RecursionError, MemoryError):

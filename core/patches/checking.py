@@ -15,6 +15,8 @@ from core.patches.applying import apply
 from core.patches.model import SIZE_LIMIT, Patch
 from core.text import invisible, one_line
 
+TRIES = 5
+"""to read a text that nothing is wrong with"""
 _ONE_AT_A_TIME = Lock()
 """Python 3.11 keeps the depth of the tree it makes in one place for all threads: two at once end in a SystemError"""
 
@@ -82,6 +84,9 @@ def _compiled(text: str, flags: int) -> object:
     try:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a proposal must not write on the screen
+            for _ in range(TRIES - 1):
+                with contextlib.suppress(SystemError):  # of 3.11, while another thread makes a tree, of a traceback say
+                    return compile(text, "patch", "exec", flags, dont_inherit=True)
             return compile(text, "patch", "exec", flags, dont_inherit=True)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise SyntaxError(f"Python cannot read it: {error}") from error

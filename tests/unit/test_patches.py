@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,7 @@ from core.patches import (
     SIZE_LIMIT,
     Patch,
     apply,
+    checking,
     diff,
     from_edits,
     parse,
@@ -535,3 +537,16 @@ def test_an_exact_rebase_is_what_git_merge_gives(mine: set[int], theirs: set[int
         )
     if merged.returncode == 0:
         assert apply(rebased.patch, {"t.py": onto})["t.py"] == merged.stdout
+
+
+def test_a_text_is_read_again_when_another_thread_was_making_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [SystemError("AST constructor recursion depth mismatch")] * 2
+
+    def interrupted(*arguments: Any, **more: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return compile(*arguments, **more)
+
+    monkeypatch.setattr(checking, "compile", interrupted, raising=False)
+    assert checking.python_tree("A = 1").body
+    assert not failures
