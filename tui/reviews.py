@@ -195,7 +195,7 @@ def whole(reader: Reader, row: Decided) -> Whole:
     review, experiment = row.review, reader.experiment(row.review.experiment_id)
     try:
         shown = parse(reader.patch(review.patch_sha256) or "")
-        if row.said not in (Said.EDITED, Said.PART):
+        if review.decision is not Decision.APPROVE_EDITED:
             return Whole(row, experiment, len(shown.hunks))
         if review.hunks_kept is not None:
             out = tuple(hunk for hunk in shown.hunks if hunk.index not in review.hunks_kept)

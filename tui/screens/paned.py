@@ -79,8 +79,7 @@ class Paned(LabScreen):
         """Sizes that a style sheet cannot say."""
 
     def on_resize(self, event: events.Resize) -> None:
-        self.place()
-        super().on_resize(event)
+        self.place()  # Page's handler comes after this one by itself
 
     # ---- keys --------------------------------------------------------------------------------------------------
 
