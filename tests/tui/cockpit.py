@@ -197,6 +197,16 @@ class Human:
 
 
 @asynccontextmanager
+async def driven(app: AutoresearchApp, size: tuple[int, int]) -> AsyncIterator[Pilot[str]]:
+    """The app under a pilot, left as `q` leaves it: a pilot alone takes the screens away under what still reads."""
+    async with app.run_test(size=size) as pilot:
+        try:
+            yield pilot
+        finally:
+            app.workers.cancel_all()
+
+
+@asynccontextmanager
 async def cockpit(
     folder: Path,
     state: str | Callable[[SampleLab], None] = "waiting",
@@ -236,7 +246,7 @@ async def cockpit(
         today=today,
     )
     try:
-        async with app.run_test(size=size) as pilot:
+        async with driven(app, size) as pilot:
             human = Human(app, pilot, lab, fake, clock)
             await human.ready()
             yield human

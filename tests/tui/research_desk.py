@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.sample_lab import SampleLab
-from tests.tui.cockpit import Clock, FakeEngine, Human
+from tests.tui.cockpit import Clock, FakeEngine, Human, driven
 from tui.app import AutoresearchApp
 
 
@@ -16,7 +16,7 @@ async def opened(lab: SampleLab, *, size: tuple[int, int] = (120, 36)) -> AsyncI
     """The app, ready for keys; the calendar stands still, nothing answers on the socket."""
     clock = Clock()
     app = AutoresearchApp(lab.lab, clock=clock, now=lab.now)
-    async with app.run_test(size=size) as pilot:
+    async with driven(app, size) as pilot:
         human = Human(app, pilot, lab, FakeEngine(lab), clock)
         await human.until(lambda: human.review.lab.alive is not None, "the answer that no engine runs")
         yield human

@@ -13,7 +13,7 @@ from core.models import Decision, Verdict
 from core.requests import Tell
 from tests.sample_lab import SampleLab, build
 from tests.sample_target import TITLES
-from tests.tui.cockpit import Clock, FakeEngine, Human
+from tests.tui.cockpit import Clock, FakeEngine, Human, driven
 from tests.tui.golden import is_golden
 from tests.tui.research_desk import researched
 from tests.tui.researcher_lab import NOW, PRICES, ClaudeLab
@@ -37,7 +37,7 @@ async def on_researcher(
         await fake.start()
     app = AutoresearchApp(lab.lab, clock=clock, now=lab.now)
     try:
-        async with app.run_test(size=size) as pilot:
+        async with driven(app, size) as pilot:
             human = Human(app, pilot, lab, fake, clock)
             await human.until(lambda: human.review.lab.alive is not None, "the engine's answer")
             await human.press("8")
