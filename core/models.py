@@ -240,6 +240,21 @@ class Run:
     manifest: str = ""
     """sha256 of what it was made and measured with; the parts are in the run's manifest.json"""
 
+    @property
+    def is_live(self) -> bool:
+        """It has not ended."""
+        return self.state in LIVE_RUNS
+
+    @property
+    def is_audit(self) -> bool:
+        """Its metric is of the hidden split, and is compared with no other run's."""
+        return self.purpose is Purpose.AUDIT
+
+    @property
+    def is_screening(self) -> bool:
+        """The first run of an experiment, by whose result it was chosen: it enters no estimate."""
+        return self.purpose is Purpose.CANDIDATE
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -37,7 +37,7 @@ class Ahead:
         if not (self.bench.config.runs.overlap and waits_at_gate(self.bench.config)) or len(working) != 1:
             return False
         run = working[0]
-        settled = run.purpose in SETTLED and (run.purpose == Purpose.CANDIDATE or run.experiment_id is None)
+        settled = run.purpose in SETTLED and (run.is_screening or run.experiment_id is None)
         return run.phase == "evaluating" and settled and run.id not in self._no_room and self._failures < FAILURES
 
     def suits(self, work: Work, device: Device, working: list[Run]) -> bool:
@@ -72,10 +72,12 @@ class Ahead:
     def _pointless(self, run: Run) -> str:
         if self.bench.store.paused():
             return "no run is to start now"
+        if run.device not in {device.name for device in self.bench.working_devices()}:
+            return f"{run.device} gets no more runs"
         if self.bench.manifest is not None and run.manifest != self.bench.manifest.sha256:
             return "what it is measured with has changed"
         if run.experiment_id is None:
-            moved = run.purpose != Purpose.AUDIT and run.commit_sha != self.bench.champion()
+            moved = not run.is_audit and run.commit_sha != self.bench.champion()
             return "the champion has changed" if moved else ""
         experiment = self.bench.store.experiment(run.experiment_id)
         if experiment is None or experiment.state not in (State.APPROVED, State.RUNNING):
@@ -92,7 +94,7 @@ class Ahead:
             return
         store = self.bench.store
         with store.transaction():
-            if run.experiment_id is not None and run.purpose == Purpose.CANDIDATE:
+            if run.experiment_id is not None and run.is_screening:
                 store.update_experiment(run.experiment_id, state=State.RUNNING)
             store.update_run(run.id, event="gate_opened", started_at=self.bench.now())
         failpoint("gate_recorded")
@@ -115,7 +117,7 @@ class Ahead:
 
     def note_stopped(self, run: Run) -> None:
         """A person stopped a run, perhaps at its gate: its experiment is to be judged by that, not started again."""
-        if run.experiment_id is None or run.purpose != Purpose.CANDIDATE:
+        if run.experiment_id is None or not run.is_screening:
             return
         experiment = self.bench.store.experiment(run.experiment_id)
         if experiment is not None and experiment.state == State.APPROVED and experiment.commit_sha == run.commit_sha:

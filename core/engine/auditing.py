@@ -63,9 +63,9 @@ class Auditing:
         for seed in audit["seeds"]:
             for commit in (audit["baseline"], audit["champion"]):
                 runs = audits(self.bench.store, commit, seed, kind)
-                live = live or any(run.state in LIVE_RUNS for run in runs)
+                live = live or any(run.is_live for run in runs)
                 done = [run for run in runs if run.state not in (*LIVE_RUNS, RunState.LOST)]
-                if not done and not any(run.state in LIVE_RUNS for run in runs):
+                if not done and not any(run.is_live for run in runs):
                     missing.append(Work(None, Purpose.AUDIT, commit, seed, 1 + len(runs)))
         if not missing and not live:
             self._conclude(audit, kind)

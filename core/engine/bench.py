@@ -53,6 +53,11 @@ class Bench:
     def now(self) -> float:
         return time.time()
 
+    def working_devices(self) -> list[Device]:
+        """The devices that get runs: all but those that `excluding` has set aside."""
+        aside = self.store.setting("aside", {})
+        return [device for device in self.devices if device.name not in aside]
+
     def champion(self) -> str:
         """The commit everything is compared with."""
         champion = self.store.champion()

@@ -134,9 +134,8 @@ class Engine:
             self._publish("running")
 
     async def _pause_between_looks(self) -> None:
-        wait = BUSY_LOOK if self.bench.store.live_runs() or self._holding() else IDLE_LOOK
-        if self._trouble:
-            wait = IDLE_LOOK
+        busy = not self._trouble and (self.bench.store.live_runs() or self._holding())  # in trouble, nothing is read
+        wait = BUSY_LOOK if busy else IDLE_LOOK
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self.bench.wake.wait()
@@ -148,7 +147,7 @@ class Engine:
 
     def _done(self) -> int | None:
         """The exit code once a wanted number of verdicts is there, or none can come any more."""
-        if self.experiments is None:
+        if self.experiments is None or self._trouble:
             return None
         if sum(self.bench.store.verdict_counts().values()) - self._first_verdict >= self.experiments:
             return 0
@@ -235,6 +234,7 @@ class Engine:
             case Resume(actor):
                 with store.transaction():
                     store.set("paused", "")
+                    store.set("aside", {})
                     store.event("resumed", actor=actor)
                 if (self._preparation is None or self._preparation.done()) and not self.preparing.ready:
                     self._preparation = asyncio.create_task(self.preparing.run())
@@ -324,6 +324,7 @@ def make_bench(lab: Lab) -> Bench:
     make_repository(bench)
     bench.workspace.remove_stale_locks()
     bench.workspace.set_champion(bench.champion())  # the record is the truth; a ref may have been left behind
+    store.set("aside", {})
     store.set("sandbox", {"tier": kept_in.tier, "detail": kept_in.detail, "fix": kept_in.fix})
     known = str(store.setting("manifest", {}).get("sha256", ""))  # until the data is ready, and it is read again
     store.set("devices", [{"name": d.name, "class": in_class(d, known).kind} for d in found])

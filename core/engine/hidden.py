@@ -10,7 +10,7 @@ from __future__ import annotations
 from core.engine.bench import Bench, Work
 from core.engine.measuring import Measuring, audits
 from core.failpoints import failpoint
-from core.models import CHAMPION_PURPOSES, LIVE_RUNS, Experiment, Purpose, Run, RunState
+from core.models import CHAMPION_PURPOSES, Experiment, Purpose, Run, RunState
 from core.verdict import Hidden, Scores, hidden_gain
 
 
@@ -31,7 +31,7 @@ class HiddenSplit:
         live = False
         for run in [*champion.values(), *confirmed.values()]:
             made = audits(self.bench.store, run.commit_sha, run.seed, kind)
-            live = live or any(one.state in LIVE_RUNS for one in made)
+            live = live or any(one.is_live for one in made)
             if all(one.state == RunState.LOST for one in made):
                 work.append(self._work(run, attempt=1 + len(made)))
         if work or live:
@@ -61,6 +61,6 @@ class HiddenSplit:
         """(open, hidden) metric of a commit by seed, as far as both are there; no screening score among them."""
         runs = [run for run in self.bench.store.runs(commit_sha=commit) if run.metric is not None]
         runs = [run for run in runs if run.device_class == kind]
-        hidden = {run.seed: run.metric for run in runs if run.purpose == Purpose.AUDIT}
+        hidden = {run.seed: run.metric for run in runs if run.is_audit}
         opened = {run.seed: run.metric for run in runs if run.purpose in CHAMPION_PURPOSES}
         return {seed: (opened[seed] or 0.0, hidden[seed] or 0.0) for seed in opened if seed in hidden}

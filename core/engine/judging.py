@@ -11,7 +11,7 @@ from core.engine.hidden import HiddenSplit
 from core.engine.measuring import FAILED, Measuring
 from core.engine.reviewing import Reviewing
 from core.failpoints import failpoint
-from core.models import CHAMPION_PURPOSES, LIVE_RUNS, Decision, Experiment, Purpose, Run, RunState, State, Verdict
+from core.models import CHAMPION_PURPOSES, Decision, Experiment, Purpose, Run, RunState, State, Verdict
 from core.requests import Override
 from core.runs.collapse import EARLY
 from core.runs.doubts import doubts, same_on_every_seed
@@ -26,6 +26,11 @@ FAILED_EARLY = "failed before its turn"
 """the same of one that ended meanwhile: it is made again by itself, and then its end counts"""
 UNCOUNTED = (STOPPED, NOT_YET, FAILED_EARLY)
 """such a lost run does not count as an attempt"""
+
+
+def counts_as_lost(run: Run) -> bool:
+    """Whether a run was lost by itself, and not because its time had not come."""
+    return run.state == RunState.LOST and not run.error.startswith(UNCOUNTED)
 
 
 class Judging:
@@ -63,14 +68,24 @@ class Judging:
             for r in self.bench.store.runs(commit_sha=champion)
             if r.experiment_id is None and r.purpose in CHAMPION_PURPOSES and r.device_class == kind
         ]
-        if not every or not own or own[-1].state in LIVE_RUNS:
+        if not every or not own or own[-1].is_live:
             return []
         if self.bench.store.judged_since(own[-1].ended_at or 0.0) < every:
             return []
-        done = {run.seed for run in own}
-        fresh = next(seed for seed in self.measuring.seeds(champion, kind) if seed not in done)
-        work = self._work(None, Purpose.NULL, champion, fresh)
+        work = self.champion_again(kind)
         return [] if work is None else [work]
+
+    def champion_again(self, kind: str) -> Work | None:
+        """A run of the champion on a seed on which it has none."""
+        champion = self.bench.champion()
+        done = {
+            run.seed
+            for run in self.bench.store.runs(commit_sha=champion)
+            if run.experiment_id is None and not run.is_audit and run.device_class == kind
+        }
+        seeds = self.measuring.seeds(champion, kind)
+        fresh = next((seed for seed in seeds if seed not in done), 1 + max(seeds))
+        return self._work(None, Purpose.NULL, champion, fresh)
 
     def confirmation_work(self, kind: str) -> list[Work]:
         """Runs that experiments under judgement still need; judges those that need none."""
@@ -91,10 +106,10 @@ class Judging:
             for r in self.bench.store.runs(commit_sha=commit)
             if r.seed == seed
             and r.experiment_id == experiment_id
-            and (r.purpose == Purpose.CANDIDATE) == (purpose == Purpose.CANDIDATE)
-            and r.purpose != Purpose.AUDIT
+            and r.is_screening == (purpose == Purpose.CANDIDATE)
+            and not r.is_audit
         ]
-        if any(r.state in LIVE_RUNS for r in same):
+        if any(r.is_live for r in same):
             return None
         return Work(experiment_id, purpose, commit, seed, 1 + max((r.attempt for r in same), default=0))
 
@@ -104,21 +119,19 @@ class Judging:
         """Judge an experiment from its runs, or say which runs it still needs."""
         assert experiment.commit_sha is not None
         runs = [r for r in self.bench.store.runs(experiment_id=experiment.id) if r.commit_sha == experiment.commit_sha]
-        if any(r.state in LIVE_RUNS for r in runs):
+        if any(r.is_live for r in runs) or self._judged_elsewhere(runs, kind):
             return []
-        trained = [r for r in runs if r.purpose != Purpose.AUDIT]
+        trained = [r for r in runs if not r.is_audit]
         if trained and (failed := trained[-1]).state in FAILED:
             verdict = Verdict.DISCARD if failed.error.startswith(EARLY) else FAILED[failed.state]
-            return self._end(experiment, verdict, failed.error or str(failed.state))
-        looked = [r for r in runs if r.purpose == Purpose.AUDIT and r.device_class == kind]
+            return self._end(experiment, verdict, failed.error or str(failed.state), kind)
+        looked = [r for r in runs if r.is_audit and r.device_class == kind]
         if looked and looked[-1].state in (RunState.VOID, RunState.KILLED):
-            return self._end(experiment, Verdict.VOID, f"on the hidden split: {looked[-1].error}")
-        if len([r for r in runs if r.state == RunState.LOST and not r.error.startswith(UNCOUNTED)]) >= ATTEMPTS:
-            return self._end(experiment, Verdict.VOID, f"its runs were lost {ATTEMPTS} times")
-        finished = [
-            r for r in trained if r.state == RunState.FINISHED and r.metric is not None and r.device_class == kind
-        ]
-        screening = [r for r in finished if r.purpose == Purpose.CANDIDATE]
+            return self._end(experiment, Verdict.VOID, f"on the hidden split: {looked[-1].error}", kind)
+        if len([r for r in runs if counts_as_lost(r)]) >= ATTEMPTS:
+            return self._end(experiment, Verdict.VOID, f"its runs were lost {ATTEMPTS} times", kind)
+        finished = [r for r in trained if r.metric is not None and r.device_class == kind]
+        screening = [r for r in finished if r.is_screening]
         if not screening:
             return [self.screening_work(experiment, experiment.commit_sha, kind)]
         step = self._step(experiment, screening[-1], finished, kind)
@@ -135,8 +148,14 @@ class Judging:
                 if not isinstance(said, Hidden):
                     return [*said]
                 step = self._with_hidden(experiment, screening[-1], finished, kind, step, said)
-        self.record(experiment, step)
+        self.record(experiment, step, kind)
         return []
+
+    def _judged_elsewhere(self, runs: list[Run], kind: str) -> bool:
+        """Where a lab has several classes of devices, an experiment is judged in the one it was screened in."""
+        classes = {device.kind for device in self.bench.working_devices()}
+        screened = [r.device_class for r in runs if r.is_screening and r.metric is not None]
+        return next((known for known in reversed(screened) if known in classes), kind) != kind
 
     def _step(
         self, experiment: Experiment, screening: Run, finished: list[Run], kind: str, *, cleared: bool = False
@@ -177,21 +196,21 @@ class Judging:
             found.append("every seed gives the same metric to the last bit: the seed has no effect")
         return list(dict.fromkeys(found))
 
-    def _end(self, experiment: Experiment, verdict: Verdict, reason: str) -> list[Work | None]:
-        self.record(experiment, Judged(verdict, reason))
+    def _end(self, experiment: Experiment, verdict: Verdict, reason: str, kind: str) -> list[Work | None]:
+        self.record(experiment, Judged(verdict, reason), kind)
         return []
 
-    def record(self, experiment: Experiment, judged: Judged) -> None:
+    def record(self, experiment: Experiment, judged: Judged, kind: str) -> None:
         """Write a verdict down; a keep moves the champion."""
         assert experiment.commit_sha is not None
         if judged.verdict == Verdict.KEEP and experiment.parent_commit != self.bench.champion():
             self._again(experiment)
             return
         store = self.bench.store
-        values = [m.value for m in self.measuring.confirmations(experiment.commit_sha, self.bench.devices[0].kind)]
-        if not values:
-            runs = store.runs(experiment_id=experiment.id)
-            values = [r.metric for r in runs if r.metric is not None and r.purpose != Purpose.AUDIT]
+        values = [m.value for m in self.measuring.confirmations(experiment.commit_sha, kind)]
+        if not values:  # those of an older champion's time, or of another class of devices, are not comparable
+            runs = [r for r in store.runs(experiment_id=experiment.id) if r.commit_sha == experiment.commit_sha]
+            values = [r.metric for r in runs if r.metric is not None and not r.is_audit and r.device_class == kind]
         with store.transaction():
             store.update_experiment(
                 experiment.id,
@@ -213,10 +232,9 @@ class Judging:
         log.info("#%d: %s (%s)", experiment.id, judged.verdict, judged.reason)
         failpoint("verdict_recorded")
         if judged.verdict == Verdict.KEEP:
-            self.bench.workspace.set_champion(experiment.commit_sha)
-            self.reviewing.rebase_waiting()
+            self._crown(experiment)
         else:
-            self._drop_checkpoints(experiment)
+            self._drop_checkpoints(store.runs(experiment_id=experiment.id))
         self.bench.wake.set()
 
     def override(self, experiment: Experiment, request: Override) -> None:
@@ -246,8 +264,14 @@ class Judging:
             if request.verdict == Verdict.KEEP:
                 store.add_champion(experiment.commit_sha, experiment_id=experiment.id)
         if request.verdict == Verdict.KEEP:
-            self.bench.workspace.set_champion(experiment.commit_sha)
-            self.reviewing.rebase_waiting()
+            self._crown(experiment)
+
+    def _crown(self, experiment: Experiment) -> None:
+        """What follows from a keep that is on record."""
+        self.bench.workspace.set_champion(experiment.commit_sha or "")
+        self.reviewing.rebase_waiting()
+        own = self.bench.store.runs(commit_sha=experiment.parent_commit)
+        self._drop_checkpoints([run for run in own if run.experiment_id is None])
 
     def _again(self, experiment: Experiment) -> None:
         """Better than a champion that has been replaced meanwhile: carry it over and measure it against the new one."""
@@ -255,8 +279,10 @@ class Judging:
             experiment.id, event="measured_again", state=State.APPROVED, hold_until=self.bench.now(), commit_sha=None
         )
 
-    def _drop_checkpoints(self, experiment: Experiment) -> None:
-        """Checkpoints of what was not kept: git has the code, nothing needs the weights."""
-        for run in self.bench.store.runs(experiment_id=experiment.id):
+    def _drop_checkpoints(self, runs: list[Run]) -> None:
+        """Checkpoints of what was not kept, or of a champion's own runs once it is replaced: git has the code, nothing
+        needs the weights.
+        """
+        for run in runs:
             with contextlib.suppress(OSError):
                 (self.bench.lab.run_directory(run.id) / "out" / "model.pt").unlink(missing_ok=True)

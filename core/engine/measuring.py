@@ -11,7 +11,7 @@ from typing import Any
 
 from core import verdict as statistics
 from core.engine.bench import Bench, log
-from core.models import CHAMPION_PURPOSES, Experiment, Purpose, Run, RunState, Verdict
+from core.models import CHAMPION_PURPOSES, Experiment, Run, RunState, Verdict
 from core.store import Reader
 from core.verdict import Measured, Noise
 
@@ -48,10 +48,7 @@ class Measuring:
         return [
             run
             for run in self.bench.store.runs(commit_sha=commit)
-            if run.state == RunState.FINISHED
-            and run.metric is not None
-            and run.purpose in CHAMPION_PURPOSES
-            and run.device_class == kind
+            if run.metric is not None and run.purpose in CHAMPION_PURPOSES and run.device_class == kind
         ]
 
     def failed_seeds(self, champion: str, measured: list[Measured], kind: str) -> list[Measured]:
@@ -60,7 +57,7 @@ class Measuring:
         failed = {
             run.seed
             for run in self.bench.store.runs(commit_sha=champion)
-            if run.experiment_id is None and run.purpose != Purpose.AUDIT
+            if run.experiment_id is None and not run.is_audit
             if run.state in FAILED and run.device_class == kind
         }
         return [Measured(seed, math.nan) for seed in sorted(failed - done)]
@@ -77,12 +74,17 @@ class Measuring:
 
     def missing(self, champion: str, kind: str, wanted: int) -> list[int]:
         """Seeds the champion must run on before anything is compared in this class; none once the noise is known."""
-        if self._is_first(champion):
-            measured = {m.seed for m in self.own(champion, kind)}
-            return [seed for seed in range(wanted) if seed not in measured]
-        known = sum(m.experiment_id is None for m in self.bench.store.measurements(kind))
         measured = {m.seed for m in self.own(champion, kind)}
-        fresh = [seed for seed in self.seeds(champion, kind) if seed not in measured]
+        diverged = {  # and would again: other seeds have to do
+            run.seed
+            for run in self.bench.store.runs(commit_sha=champion)
+            if run.state == RunState.DIVERGED and run.experiment_id is None and run.device_class == kind
+        } - measured
+        if self._is_first(champion):
+            usable = [seed for seed in range(wanted + len(diverged)) if seed not in diverged]
+            return [seed for seed in usable[:wanted] if seed not in measured]
+        known = sum(m.experiment_id is None for m in self.bench.store.measurements(kind))
+        fresh = [seed for seed in self.seeds(champion, kind) if seed not in measured | diverged]
         return fresh[: max(0, wanted - known)]
 
     def _is_first(self, commit: str) -> bool:
@@ -166,9 +168,7 @@ class Measuring:
 def audits(store: Reader, commit: str, seed: int, kind: str) -> list[Run]:
     """The runs that scored a commit on the hidden split with a seed, or tried to, oldest first."""
     return [
-        run
-        for run in store.runs(commit_sha=commit)
-        if run.purpose == Purpose.AUDIT and run.seed == seed and run.device_class == kind
+        run for run in store.runs(commit_sha=commit) if run.is_audit and run.seed == seed and run.device_class == kind
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.engine.bench import Bench, log
 from core.engine.measuring import Measuring
 from core.failpoints import failpoint
-from core.models import Purpose, Run
+from core.models import Run
 from core.runs.collapse import Pace, collapsed, pace
 from core.runs.metrics import Point
 
@@ -23,7 +23,7 @@ class Pacing:
 
     def too_slow(self, run: Run, points: Sequence[Point], progress: float) -> str:
         """Why a live run must end now; what was said once stays said, whoever asks."""
-        if run.error or not points or run.experiment_id is None or run.purpose == Purpose.AUDIT:
+        if run.error or not points or run.experiment_id is None or run.is_audit:
             return run.error
         champion = self._pace(run)
         if champion is None:

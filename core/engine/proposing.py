@@ -52,6 +52,9 @@ class Proposing:
         """Start the next question if one is due. What the last one stumbled over is raised here, into the loop."""
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, LabError):  # a mistake in the researcher: each try may cost
+                self._failed(ResearcherError(f"{type(error).__name__}: {error}"), None)
             task.result()
         if self._stuck_at is not None and self._stuck_at != self._what_it_knows():
             self._stuck_at, self._not_before = None, 0.0

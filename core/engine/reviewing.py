@@ -22,6 +22,8 @@ class Reviewing:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+        self._waits: dict[int, tuple[object, ...]] = {}
+        """what did not pass -> what it was held against: looking at a patch takes a while, and the loop turns fast"""
 
     # ---- decisions ---------------------------------------------------------------------------------------------
 
@@ -109,12 +111,14 @@ class Reviewing:
         runs = self.bench.store.runs(experiment_id=experiment.id)
         if any(run.state not in (*LIVE_RUNS, RunState.LOST) for run in runs):  # one that lives waits at its gate
             raise Refused(f"#{experiment.id} has already started", hint="K stops a run")
+        # what was carried over to a new champion since then stays as it is: the version that was read fits no more
+        rebased = review.approved_sha256 not in (None, experiment.patch_sha256)
         with self.bench.store.transaction():
             self.bench.store.undo_review(review.id, experiment_id=experiment.id, actor=request.actor)
             self.bench.store.update_experiment(
                 experiment.id,
                 state=State.PROPOSED,
-                patch_sha256=review.patch_sha256,
+                patch_sha256=experiment.patch_sha256 if rebased else review.patch_sha256,
                 hold_until=None,
                 decided_at=None,
                 commit_sha=None,
@@ -147,12 +151,20 @@ class Reviewing:
         autonomy = self.bench.store.autonomy()
         if autonomy == Autonomy.MANUAL:
             return
-        for summary in self.bench.store.queue():
+        queue, limits = self.bench.store.queue(), self.limits()
+        self._waits = {summary.id: self._waits[summary.id] for summary in queue if summary.id in self._waits}
+        for summary in queue:
             experiment = self._existing(summary.id)
             if experiment.problem or experiment.patch_sha256 is None:
                 continue
-            passed = self._passes(experiment, autonomy)
-            if isinstance(passed, Passed):
+            asked = (experiment.patch_sha256, experiment.parent_commit, autonomy, limits)
+            if self._waits.get(experiment.id) == asked:
+                continue
+            try:
+                passed = self._passes(experiment, autonomy)
+                if isinstance(passed, Waits):
+                    self._waits[experiment.id] = asked
+                    continue
                 request = Approve(
                     experiment.id,
                     experiment.patch_sha256,
@@ -160,10 +172,9 @@ class Reviewing:
                     actor=f"autonomy {autonomy}",
                     via=Via.POLICY,
                 )
-                try:
-                    self.approve(request, policy=passed.policy)
-                except Refused as error:
-                    self.bench.store.update_experiment(experiment.id, event="problem", problem=error.message)
+                self.approve(request, policy=passed.policy)
+            except (Refused, PatchError) as error:
+                self.bench.store.update_experiment(experiment.id, event="problem", problem=error.message)
 
     def _passes(self, experiment: Experiment, autonomy: Autonomy) -> Passed | Waits:
         body = self.bench.store.patch(experiment.patch_sha256 or "") or ""

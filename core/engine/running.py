@@ -12,14 +12,15 @@ from core.engine.ahead import Ahead
 from core.engine.auditing import Auditing
 from core.engine.bench import Bench, Work, log
 from core.engine.comparing import Comparing
-from core.engine.judging import FAILED_EARLY, STOPPED, Judging
+from core.engine.excluding import BROKEN_OFF, Excluding
+from core.engine.judging import ATTEMPTS, FAILED_EARLY, STOPPED, Judging, counts_as_lost
 from core.engine.pacing import Pacing
 from core.engine.preparing import Preparing
 from core.engine.reviewing import Reviewing
 from core.engine.starting import Starting
 from core.errors import StoreError
 from core.failpoints import failpoint
-from core.models import Purpose, Run, RunState, State
+from core.models import Experiment, Purpose, Run, RunState, State
 from core.runs import caches, devices, local, phases
 from core.runs.devices import Device
 from core.runs.local import Process
@@ -29,7 +30,11 @@ from core.runs.sandbox import Tier
 WRITE_EVERY = 0.5
 """seconds between two writes of a live curve"""
 GAUGE_EVERY = 1.0
-KEEP_GAUGES = 3600.0
+KEEP_GAUGES = 24 * 3600.0
+ROUNDING = 1.0
+"""seconds by which two readings of a clock that is right may differ"""
+STOPS = 100
+"""requests to stop a run among which this one's is looked for"""
 DISK_FULL = "of disk is free"
 """in the reason of a pause that ends by itself"""
 ROOM_AGAIN = 1.1
@@ -49,6 +54,7 @@ class Running:
         self.auditing = auditing
         self.preparing = preparing
         self.comparing = Comparing(bench)
+        self.excluding = Excluding(bench, judging)
         self.starting = Starting(bench, reviewing, self.comparing)
         self.pacing = Pacing(bench, judging.measuring)
         self.ahead = Ahead(bench)
@@ -90,24 +96,23 @@ class Running:
         ended = local.read_exit(
             directory, run=run.id, attempt=run.attempt
         )  # after `alive`: an exit written between counts
-        if ended is not None:
+        if ended is not None or not alive:
             failpoint("result_read")
-            self._follow(run, last=True)
-            self._end(run, ended)
-        elif not alive:
-            self._follow(run, last=True)
-            self._lose(run, "the runner is gone and left no result")
+            if self._follow(run, last=True):
+                return  # the rest at the next look: others must not wait for it
+            if ended is not None:
+                self._end(run, ended)
+            else:
+                self._lose(run, "the runner is gone and left no result")
         elif time.monotonic() >= self._next_write.get(run.id, 0.0):
             self._next_write[run.id] = time.monotonic() + WRITE_EVERY
             self._follow(run, last=False)
 
-    def _follow(self, run: Run, *, last: bool) -> None:
-        """Bring the record up to what the run has written so far."""
+    def _follow(self, run: Run, *, last: bool) -> bool:
+        """Bring the record up to what the run has written so far. True: there is more than fits into one look."""
         directory = self.bench.lab.run_directory(run.id)
         tail = self._tails.setdefault(run.id, MetricsTail(directory / "out" / "metrics.jsonl"))
         points = tail.read()
-        while last and (more := tail.read()):
-            points += more
         phase = local.read_phase(directory)
         changes: dict[str, Any] = {}
         if phase != run.phase:
@@ -129,6 +134,7 @@ class Running:
                 raise
         if not last and self.pacing.too_slow(run, points, tail.progress):
             self.stop_run(run)
+        return tail.behind
 
     def _end(self, run: Run, ended: dict[str, Any]) -> None:
         """Take in an exit.json, once."""
@@ -138,6 +144,8 @@ class Running:
             state, error = RunState.LOST, f"{FAILED_EARLY}: {error}"[:1000]  # beside another run: that proves nothing
         if state == RunState.KILLED and run.error:  # not by a person
             state, error = RunState.TIMEOUT, run.error
+        elif state == RunState.KILLED and not self._asked_to_stop(run):
+            state, error = RunState.LOST, "ended by a signal that no request here sent: was the machine shut down?"
         metric = None
         if state == RunState.FINISHED:
             metric = self._metric(run, ended)
@@ -191,13 +199,35 @@ class Running:
         self._forget(run)
         if metric is not None:
             self.judging.measuring.publish(run.device_class)
-        elif run.experiment_id is None and run.purpose != Purpose.AUDIT and state != RunState.LOST:
-            # nothing can be compared with a champion that does not run
-            self.starting.pause(f"the champion's own run {run.id} ended {state} ({error}): see its log, then resume")
+        elif state == RunState.LOST:
+            self._pause_if_lost_again(run, error)
+        elif run.experiment_id is None and not run.is_audit:
+            self._champion_failed(run, state, error)
+
+    def _champion_failed(self, run: Run, state: RunState, error: str) -> None:
+        """Nothing can be compared with a champion that does not run: somebody must look."""
+        measured = self.judging.measuring.own(run.commit_sha, run.device_class)
+        if state == RunState.DIVERGED and measured:
+            return  # on this seed; it is compared on others
+        if state in BROKEN_OFF and self.excluding.set_aside(run, error):
+            return
+        self.starting.pause(f"the champion's own run {run.id} ended {state} ({error}): see its log, then resume")
+
+    def _pause_if_lost_again(self, run: Run, why: str) -> None:
+        """A run of the champion's that is lost each time would be made again for ever; an experiment's is judged."""
+        own = [one for one in self.bench.store.runs(commit_sha=run.commit_sha) if one.experiment_id is None]
+        if run.experiment_id is None and len(own) >= ATTEMPTS and all(map(counts_as_lost, own[-ATTEMPTS:])):
+            self.starting.pause(
+                f"the champion's own runs were lost {ATTEMPTS} times ({why}): see their logs, then resume"
+            )
+
+    def _asked_to_stop(self, run: Run) -> bool:
+        """Whether a person wanted this run to end."""
+        return any(event.run_id == run.id for event in self.bench.store.newest_events(["stop_run"], STOPS))
 
     def _metric(self, run: Run, ended: dict[str, Any]) -> float | None:
         target = self.bench.config.target
-        name = target.audit_metric if run.purpose == Purpose.AUDIT and target.evaluate else target.metric
+        name = target.audit_metric if run.is_audit and target.evaluate else target.metric
         if self.bench.config.target.evaluate:
             value = ((ended.get("result") or {}).get("metric") or {}).get(name)
         else:
@@ -208,6 +238,7 @@ class Running:
 
     def _lose(self, run: Run, why: str) -> None:
         self.starting.lose(run, why)
+        self._pause_if_lost_again(run, why)
         self._forget(run)
 
     def _forget(self, run: Run) -> None:
@@ -224,11 +255,12 @@ class Running:
         self.comparing.refresh()
         self._go_on_after_full_disk()
         live = self.bench.store.live_runs()
+        usable = self.bench.working_devices()
         for device in self.bench.devices:
-            self._dispatch(device, [run for run in live if run.device == device.name])
+            self._dispatch(device, [run for run in live if run.device == device.name], usable=device in usable)
         self._note_judged()
 
-    def _dispatch(self, device: Device, live: list[Run]) -> None:
+    def _dispatch(self, device: Device, live: list[Run], *, usable: bool) -> None:
         waiting = next((run for run in live if self.ahead.waits(run)), None)
         working = [run for run in live if run is not waiting]
         if waiting is not None:
@@ -236,6 +268,8 @@ class Running:
             # after judging, which may have moved the champion
             if not self.ahead.withdraw_if_pointless(waiting) and not working:
                 self.ahead.open_or_withdraw(waiting, urgent)
+        elif not usable:
+            return
         elif not working:
             if not self._still_held(device) and (work := self._next(device)) is not None:
                 self.starting.start(work, device)
@@ -251,16 +285,23 @@ class Running:
         if self.bench.store.paused() or not self._room_on_disk():
             return
         if before > URGENCY[Purpose.BASELINE]:
+            if trial := self.excluding.trial(device):
+                yield trial
             yield from self.judging.baseline_work(device.kind)
         if before > URGENCY[Purpose.RETEST]:
             yield from confirmations
         if before > URGENCY[Purpose.AUDIT]:
             yield from self.auditing.work(device.kind)
         for experiment in self.bench.store.experiments(State.APPROVED) if before > URGENCY[Purpose.CANDIDATE] else ():
-            if (experiment.hold_until or 0.0) <= self.bench.now():
+            if not self._undo_is_open(experiment):
                 commit = self.starting.commit(experiment)
                 if commit is not None and (work := self.judging.screening_work(experiment, commit, device.kind)):
                     yield work
+
+    def _undo_is_open(self, experiment: Experiment) -> bool:
+        """Whether its undo window keeps it back; a clock that was set back does not."""
+        left = (experiment.hold_until or 0.0) - self.bench.now()
+        return 0 < left <= self.bench.config.review.undo_seconds + ROUNDING
 
     def _note_judged(self) -> None:
         """Judging was the last thing that was done for the runs that have ended."""

@@ -149,8 +149,9 @@ class Starting:
         log.warning("run %d is lost (%s) and will be made again", run.id, why)
 
     def pause(self, reason: str) -> None:
-        self.bench.store.set("paused", reason)
-        self.bench.store.event("paused", reason=reason, actor="engine")
+        with self.bench.store.transaction():
+            self.bench.store.set("paused", reason)
+            self.bench.store.event("paused", reason=reason, actor="engine")
         log.warning("paused: %s", reason)
 
     def _wall_clock(self, kind: str) -> float:

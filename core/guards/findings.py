@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from core.guards.rules import MASK_WORDS, SHELL, STRINGS, Kind, Level, Rule
 from core.guards.sightings import Sighting, sightings
-from core.patches import FilePatch, Hunk, Patch, is_editable, python_tree
+from core.patches import Hunk, Patch, is_editable, python_tree
 from core.text import invisible, one_line
 
 LARGE, VERY_LARGE = 150, 400
 """changed lines from which a patch is called large, and hard to review"""
+_MASK_WORD = re.compile(rf"\b(?:{'|'.join(MASK_WORDS)})\b")
 _WORST_FIRST = (Level.DANGER, Level.CAUTION, Level.NOTE)
 
 
@@ -37,11 +38,14 @@ def findings(
     """Everything worth a second look, the worst first, then in the order of the patch."""
     found = [*_of_files(patch, editable), *_of_size(patch)]
     for file in patch.files:
-        where = {line: hunk for hunk in file.hunks for line, _ in hunk.added_lines}
-        for rule, line, word in _seen(file, files_before.get(file.path, ""), files_after.get(file.path)):
-            found.append(_finding(rule, file.path, where[line].index, line, word))
-        for hunk in file.hunks:
-            found += [*_of_hidden_characters(hunk), *_of_lost_masks(hunk)]
+        added = {line: (text, hunk) for hunk in file.hunks for line, text in hunk.added_lines}
+        texts = {line: text for line, (text, _) in added.items()}
+        for rule, line, word in (
+            *_seen(file.path, texts, files_before.get(file.path, ""), files_after.get(file.path)),
+            *_hidden_characters(texts),
+        ):
+            found.append(_finding(rule, file.path, added[line][1].index, line, word))
+        found += [finding for hunk in file.hunks for finding in _of_lost_masks(hunk)]
     unique: dict[object, Finding] = {}
     for item in found:
         unique.setdefault((item.kind, item.path, item.line, item.word), item)
@@ -72,33 +76,30 @@ def _of_size(patch: Patch) -> Iterator[Finding]:
         yield _finding(rule, patch.files[0].path, None, None, f"{lines} lines")
 
 
-def _seen(file: FilePatch, before: str, after: str | None) -> Iterator[Sighting]:
+def _seen(path: str, added: Mapping[int, str], before: str, after: str | None) -> Iterator[Sighting]:
     """What stands on added lines, by the syntax tree; by patterns where there is none, as in a patch that is stale."""
-    added = {line: text for hunk in file.hunks for line, text in hunk.added_lines}
-    if file.path.endswith(".py") and after is not None:
+    if path.endswith(".py") and after is not None:
         try:
             tree = python_tree(after)
         except SyntaxError:
             pass
         else:
-            try:
-                known = python_tree(before)
-            except SyntaxError:
-                known = python_tree("")
-            yield from sightings(known, tree, added.keys())
+            yield from sightings(before, tree, added.keys())
             return
-    for line, text in added.items():
-        for pattern, rule in (*STRINGS, *SHELL):
+    text = "\n".join(added.values())
+    likely = [(pattern, rule) for pattern, rule in (*STRINGS, *SHELL) if re.search(pattern, text, re.MULTILINE)]
+    for line, text in added.items() if likely else ():
+        for pattern, rule in likely:
             if match := re.search(pattern, text):
                 yield Sighting(rule, line, match.group())
 
 
-def _of_hidden_characters(hunk: Hunk) -> Iterator[Finding]:
-    for line, text in hunk.added_lines:
+def _hidden_characters(added: Mapping[int, str]) -> Iterator[Sighting]:
+    for line, text in added.items():
         for item in invisible(text)[:3]:
             variant = "\ufe00" <= item.char <= "\ufe0f"  # how an emoji is drawn
             rule = Rule(Kind.INVISIBLE, Level.CAUTION if variant else Level.DANGER, "cannot be seen, or moves the text")
-            yield _finding(rule, hunk.path, hunk.index, line, item.name)
+            yield Sighting(rule, line, item.name)
 
 
 def _of_lost_masks(hunk: Hunk) -> Iterator[Finding]:
@@ -106,8 +107,9 @@ def _of_lost_masks(hunk: Hunk) -> Iterator[Finding]:
 
     def words(marker: str) -> Counter[str]:
         code = (line[1:].split("#")[0] for line in hunk.lines if line[0] == marker)
-        return Counter(word for line in code for word in re.findall(r"\w+", line) if word in MASK_WORDS)
+        return Counter(word for line in code for word in _MASK_WORD.findall(line))
 
     rule = Rule(Kind.CAUSALITY, Level.CAUTION, "is taken away here: later tokens may become visible")
-    for word in words("-") - words("+"):
+    lost = words("-")
+    for word in lost - words("+") if lost else ():
         yield _finding(rule, hunk.path, hunk.index, hunk.new_start, word)

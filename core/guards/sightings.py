@@ -6,6 +6,7 @@ import ast
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from core.guards.rules import (
@@ -22,6 +23,7 @@ from core.guards.rules import (
     Level,
     Rule,
 )
+from core.patches import python_tree
 
 _BUILT_ON = Rule(Kind.IO, Level.CAUTION, "opens a file; a run writes through the harness")
 _OPEN_ELSEWHERE = Rule(Kind.IO, Level.DANGER, "opens a file outside the run")
@@ -36,6 +38,9 @@ _ALL_NAMES = Rule(Kind.IMPORT, Level.CAUTION, "imports names that the reader can
 
 
 _SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_SIGNS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+"""nodes that no rule is about, as many as all others together"""
+_NAMES = tuple((re.compile(pattern), rule) for pattern, rule in IDENTIFIERS)
 
 
 class Sighting(NamedTuple):
@@ -46,8 +51,8 @@ class Sighting(NamedTuple):
     word: str
 
 
-def sightings(before: ast.Module, after: ast.Module, added: Collection[int]) -> Iterator[Sighting]:
-    """What the rules say about the nodes of `after` that begin on added lines."""
+def sightings(before: str, after: ast.Module, added: Collection[int]) -> Iterator[Sighting]:
+    """What the rules say about the nodes of `after` that begin on added lines; what was imported before is no news."""
     touched = list(_touched(after, sorted(added)))
     reader = _Reader(before, after, touched)
     for node in touched:
@@ -65,9 +70,8 @@ def sightings(before: ast.Module, after: ast.Module, added: Collection[int]) -> 
 class _Reader:
     """Knows what the names of one file stand for."""
 
-    def __init__(self, before: ast.Module, after: ast.Module, touched: Collection[ast.AST]) -> None:
-        self.known = {module for _, module in _imports(before)}
-        self.known |= {module.rpartition(".")[0] for module in self.known}
+    def __init__(self, before: str, after: ast.Module, touched: Collection[ast.AST]) -> None:
+        self._before = before
         self.modules = dict(_imports(after))
         self.inner = {id(node.value) for node in touched if isinstance(node, ast.Attribute)}
         self.docstrings = {id(node.value) for node in touched if isinstance(node, ast.Expr)}
@@ -79,25 +83,39 @@ class _Reader:
             if isinstance(target, ast.Name)
         }
 
+    @cached_property
+    def known(self) -> set[str]:
+        """What the file imported before; read only where the patch imports something."""
+        try:
+            tree = python_tree(self._before)
+        except SyntaxError:
+            return set()
+        known = {module for _, module in _imports(tree)}
+        return known | {module.rpartition(".")[0] for module in known}
+
     def of_node(self, node: ast.AST) -> Iterator[Sighting]:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from self._of_import(node)
-        elif isinstance(node, ast.Name | ast.Attribute):
-            yield from self._of_name(node)
-        elif isinstance(node, ast.Call):
-            yield from self._of_call(node)
-        elif isinstance(node, ast.keyword) and node.arg and not _is_true(node):  # is_causal=True is as it should be
-            if node.arg in METHODS:
-                yield Sighting(METHODS[node.arg], node.lineno, node.arg)
-            yield from _of_identifier(node.arg, node.lineno)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _of_identifier(node.name, node.lineno)
-        elif isinstance(node, ast.arg):
-            yield from _of_identifier(node.arg, node.lineno)
-        if isinstance(node, ast.Assign | ast.Delete):
-            yield from (sight for target in node.targets for sight in self._of_target(target))
-        elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.For):
-            yield from self._of_target(node.target)
+        match node:  # the most frequent first: a large patch has tens of thousands
+            case ast.Name() | ast.Attribute():
+                yield from self._of_name(node)
+            case ast.Constant() | ast.Expr():
+                pass
+            case ast.keyword():
+                if node.arg and not _is_true(node):  # is_causal=True is as it should be
+                    if node.arg in METHODS:
+                        yield Sighting(METHODS[node.arg], node.lineno, node.arg)
+                    yield from _of_identifier(node.arg, node.lineno)
+            case ast.Call():
+                yield from self._of_call(node)
+            case ast.Assign() | ast.Delete():
+                yield from (sight for target in node.targets for sight in self._of_target(target))
+            case ast.AugAssign() | ast.AnnAssign() | ast.For():
+                yield from self._of_target(node.target)
+            case ast.arg():
+                yield from _of_identifier(node.arg, node.lineno)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield from _of_identifier(node.name, node.lineno)
+            case ast.Import() | ast.ImportFrom():
+                yield from self._of_import(node)
 
     def _dotted(self, node: ast.AST | None) -> str | None:
         """`torch.nn.functional.softmax` for `F.softmax`, whatever the import was called; None for other values."""
@@ -194,6 +212,8 @@ def _touched(tree: ast.AST, added: Sequence[int]) -> Iterator[ast.AST]:
         node = waiting.pop()
         yield node
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, _SIGNS):
+                continue
             first, last = getattr(child, "lineno", 1), getattr(child, "end_lineno", None)
             if isinstance(child, _SCOPES) and child.decorator_list:
                 first = child.decorator_list[0].lineno
@@ -214,8 +234,9 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _of_identifier(name: str, line: int) -> Iterator[Sighting]:
-    for pattern, rule in IDENTIFIERS:
-        if re.search(pattern, name.lower()):
+    lower = name.lower()
+    for pattern, rule in _NAMES:
+        if pattern.search(lower):
             yield Sighting(rule, line, name)
 
 

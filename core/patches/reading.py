@@ -144,20 +144,28 @@ class _Reader:
         old_start, new_start = int(match[1]), int(match[3])
         old_count, new_count = (int(count) if count else 1 for count in (match[2], match[4]))
         lines: list[str] = []
-        old, new = old_count, new_count
-        while old > 0 or new > 0 or self._next().startswith("\\"):
-            body = self._next() or " "  # editors strip the blank of an empty context line
+        old, new, changes = old_count, new_count, 0
+        for at in range(self.at, len(self.lines)):
+            body = self.lines[at] or " "  # editors strip the blank of an empty context line
+            mark = body[0]
+            if mark == "\\" and lines and lines[-1] != NO_NEWLINE:
+                body = NO_NEWLINE
+            elif old <= 0 and new <= 0:
+                break
+            elif mark == " ":
+                old, new = old - 1, new - 1
+            elif mark == "-":
+                old, changes = old - 1, changes + 1
+            elif mark == "+":
+                new, changes = new - 1, changes + 1
+            else:
+                break
+            lines.append(body)
+        self.at += len(lines)
+        if old > 0 or new > 0 or self._next().startswith("\\"):
             self.at += 1
-            if (
-                self.at > len(self.lines)
-                or body[0] not in " +-\\"
-                or (body[0] == "\\" and lines[-1:] in ([], [NO_NEWLINE]))
-            ):
-                raise self._wrong("ends a hunk before the line counts in its header are reached")
-            old -= body[0] in " -"
-            new -= body[0] in " +"
-            lines.append(NO_NEWLINE if body[0] == "\\" else body)
-        if old or new or not any(body[0] in "+-" for body in lines):
+            raise self._wrong("ends a hunk before the line counts in its header are reached")
+        if old or new or not changes:
             raise self._wrong("ends a hunk that does not have the line counts of its header, or changes nothing")
         hunk = Hunk(0, self.path, old_start, old_count, new_start, new_count, match[5], tuple(lines))
         if hunk.first < 0 or (self.hunks and hunk.first < self.hunks[-1].first + self.hunks[-1].old_count):

@@ -40,7 +40,7 @@ def find(names: Sequence[str]) -> list[Device]:
             f"no such device: {', '.join(missing)}",
             hint=f"runs.devices in autoresearch.toml; here are: {', '.join(known)}",
         )
-    return [known[name] for name in names] if names else gpus or [cpu()]
+    return [known[name] for name in dict.fromkeys(names)] if names else gpus or [cpu()]
 
 
 def profile_for(devices: Sequence[Device]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -15,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.models import LIVE_RUNS, RunState
 from core.runs import devices, gate, runner
+
+ENDS = frozenset(RunState) - frozenset(LIVE_RUNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,8 @@ class LocalExecutor:
 
     def alive(self, process: Process) -> bool:
         """Whether this very runner still lives, not a later process with its number."""
-        if (child := self._children.get(process.pid)) is not None and child.poll() is not None:
-            del self._children[process.pid]
-            return False
+        for pid in [pid for pid, child in self._children.items() if child.poll() is not None]:
+            del self._children[pid]  # also who had written its exit.json and not yet ended when it was last looked at
         return process.boot_id == devices.boot_id() and devices.started(process.pid) == process.started
 
     def stop(self, process: Process) -> None:
@@ -118,14 +119,16 @@ def _child(child: Child | None) -> dict[str, Any] | None:
 
 
 def read_exit(directory: Path, *, run: int, attempt: int) -> dict[str, Any] | None:
-    """How a run ended, or None while it has not; an exit of another attempt does not count."""
+    """How a run ended, or None while it has not; an exit of another attempt does not count, nor what says no end."""
     try:
-        value = json.loads((directory / "exit.json").read_text())
+        value = runner.loads((directory / "exit.json").read_bytes())
     except (OSError, ValueError):
         return None
     if not isinstance(value, dict) or (value.get("run"), value.get("attempt")) != (run, attempt):
         return None
-    return value
+    parts = (value.get(name) or {} for name in ("seconds", "usage", "train", "result", "gate"))
+    known = str(value.get("state")) in ENDS and isinstance(value.get("at", 0.0), int | float)
+    return value if known and all(isinstance(part, dict) for part in parts) else None
 
 
 def read_phase(directory: Path) -> str:

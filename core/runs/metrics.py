@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-READ_LIMIT = 4 * 1024 * 1024
+from core.runs.runner import whole
+
+READ_LIMIT = 1024 * 1024
 """bytes a call may read, so that a flood cannot hold the engine up"""
+WHOLE_LIMIT = 128 * 1024 * 1024
+"""bytes of one file that are read at all"""
 LINE_LIMIT = 64 * 1024
 NAMES_LIMIT = 32
 """different curves a run may have"""
@@ -37,9 +41,12 @@ class MetricsTail:
     names: frozenset[str] = frozenset()
     progress: float = 0.0
     """share of the budget in the last line read"""
+    behind: bool = False
+    """more lies there than the last call read"""
 
     def read(self) -> list[Point]:
         """The points of the whole lines that were added since the last call; a half line waits for its end."""
+        self.behind = False
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
@@ -50,8 +57,9 @@ class MetricsTail:
             if os.fstat(handle).st_size < self.offset:  # cut short by the script: go on from its new end
                 self.offset, self.rest = os.fstat(handle).st_size, b""
             file.seek(self.offset)
-            data = file.read(READ_LIMIT)
+            data = file.read(max(0, min(READ_LIMIT, WHOLE_LIMIT - self.offset)))
         self.offset += len(data)
+        self.behind = len(data) == READ_LIMIT
         return [point for line in self._lines(data) for point in self._points(line)]
 
     def _lines(self, data: bytes) -> Iterator[bytes]:
@@ -69,7 +77,7 @@ class MetricsTail:
 
     def _points(self, line: bytes) -> list[Point]:
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_int=whole)
             step, t = row.pop("step"), row.pop("t", 0.0)
             if not (_is_number(step) and math.isfinite(step) and 0 <= step < STEP_LIMIT):
                 raise ValueError("step")
@@ -124,7 +132,7 @@ def metric_from_log(path: Path, name: str) -> float | None:
             return float(found[2])
         if line.lstrip().startswith("{"):
             try:
-                value = json.loads(line).get(name)
+                value = json.loads(line, parse_int=whole).get(name)
             except (ValueError, AttributeError, RecursionError):
                 continue
             if _is_number(value):

@@ -43,6 +43,8 @@ DIVERGED, OUT_OF_MEMORY = 3, 4
 COMPILED = ".compiled"
 """in `out`: where the trainer's compilers keep what they made"""
 JSON_LIMIT = 1024 * 1024
+JSON_DEPTH = 64
+"""how deep what a child wrote may be nested: far less than what ends a reader's stack"""
 OPEN_FILES = 65_536
 OVERSHOOT = 2**30
 """bytes a file may have beyond its directory's limit, so that who passes it is told of that one, in words"""
@@ -188,7 +190,7 @@ def supervise(child: dict[str, Any], log: Log, limit: OutLimit, gate: Gate | Non
         while data := process.stdout.read(1 << 16):
             log.write(data)
         process.stdout.close()
-        log.flush()
+        log.close_child()
     return process.returncode, why
 
 
@@ -370,7 +372,8 @@ class Log:
         self.file = path.open("ab")
         self.most = most
         self.size = self.file.tell()
-        self.dropped = False
+        self.dropped = 0
+        self.cut = False
         self.tail = b""
 
     def write(self, data: bytes) -> None:
@@ -378,12 +381,17 @@ class Log:
         room = self.most - self.size
         self.file.write(data[: max(0, room)])
         self.size += min(len(data), max(0, room))
-        if len(data) > room and not self.dropped:
-            self.dropped = True
-            self.file.write(f"\n[the log is cut here: over {self.most / 2**20:.0f} MB]\n".encode())
+        self.dropped += len(data) - min(len(data), max(0, room))
+        if self.dropped and not self.cut:
+            self.cut = True
+            self.file.write(f"\n[the log is cut here: over {self.most / 2**20:.0f} MB; its end follows]\n".encode())
         self.file.flush()
 
-    def flush(self) -> None:
+    def close_child(self) -> None:
+        """A child has ended: of what was dropped, keep its last words, for a metric may stand there."""
+        if self.dropped:
+            self.file.write(self.tail[-self.dropped :])
+            self.dropped = 0
         self.file.flush()
 
     def last_line(self) -> str:
@@ -440,10 +448,34 @@ def read_json(path: Path) -> dict[str, Any] | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(handle, "rb") as file:
             data = file.read(JSON_LIMIT + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
-        value = json.loads(data) if len(data) <= JSON_LIMIT else None
-    except (OSError, ValueError, RecursionError):
+        value = loads(data) if len(data) <= JSON_LIMIT else None
+    except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def loads(text: bytes | str) -> Any:
+    """JSON from outside, fit to be reckoned with: no integer that is no float, no depth on which a reader would fall.
+
+    Raises:
+        ValueError: it is no JSON, or nested deeper than `JSON_DEPTH`.
+    """
+    try:
+        value = json.loads(text, parse_int=whole)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    level = [value]
+    for _ in range(JSON_DEPTH):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [value for values in inner for value in values]
+        if not level:
+            return value
+    raise ValueError("nested too deep")
+
+
+def whole(digits: str) -> int | float:
+    """An integer; one that is longer than any that counts something becomes a float, which may be infinite."""
+    return int(digits) if len(digits) < 19 else float(digits)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -321,6 +321,14 @@ class Reader:
         where += " AND ended_at IS NULL"  # goes without saying, but without it SQLite reads all runs, not the index
         return [_run(r) for r in self._all(f"SELECT {RUN} FROM runs{where} ORDER BY id", *values)]
 
+    def newest_runs(self, device: str, limit: int) -> list[Run]:
+        """The newest runs of one device, newest first, without those that were lost and without their detail."""
+        columns = RUN.replace("detail", "'{}'")
+        rows = self._all(
+            f"SELECT {columns} FROM runs WHERE device = ? AND state != 'lost' ORDER BY id DESC LIMIT ?", device, limit
+        )
+        return [_run(row) for row in rows]
+
     def last_run(self) -> Run | None:
         row = self._first(f"SELECT {RUN} FROM runs ORDER BY id DESC LIMIT 1")
         return None if row is None else _run(row)
@@ -349,13 +357,13 @@ class Reader:
 
     def gauges(self, *, since: float = 0.0) -> list[Gauge]:
         """Telemetry samples newer than `since` (Unix time), oldest first."""
-        return [
-            Gauge(*r)
-            for r in self._all(
-                f"SELECT {GAUGE} FROM telemetry WHERE at > ? ORDER BY at",
-                since,
-            )
-        ]
+        rows = self._all(  # a device at a time, for that is how the table is sorted
+            "WITH RECURSIVE devices(name) AS (SELECT min(device) FROM telemetry UNION ALL "
+            "SELECT (SELECT min(device) FROM telemetry WHERE device > name) FROM devices WHERE name IS NOT NULL) "
+            f"SELECT {GAUGE} FROM devices CROSS JOIN telemetry ON device = name WHERE at > ? ORDER BY at",
+            since,
+        )
+        return [Gauge(*row) for row in rows]
 
     # ---- the lab -----------------------------------------------------------------------------------------------
 
@@ -369,8 +377,7 @@ class Reader:
 
     def champion_metric(self, champion: Champion) -> float | None:
         """What it was kept for; of the baseline, or since an upgrade, the mean over its newest device class."""
-        runs = [r for r in self.runs(commit_sha=champion.commit_sha) if r.purpose is not Purpose.AUDIT]
-        runs = [r for r in runs if r.metric is not None]
+        runs = [r for r in self.runs(commit_sha=champion.commit_sha) if r.metric is not None and not r.is_audit]
         newest = [r for r in runs if r.device_class == runs[-1].device_class]
         if champion.experiment_id is not None and (not newest or any(r.experiment_id is not None for r in newest)):
             kept = self.summary(champion.experiment_id)

@@ -295,7 +295,7 @@ class Writer(Reader):
             )
 
     def add_gauges(self, gauges: Iterable[Gauge], *, run_id: int | None, keep_seconds: float) -> None:
-        """Telemetry samples; samples older than `keep_seconds` that belong to no run are dropped."""
+        """Telemetry samples; of the same devices' older than `keep_seconds` at most a thousand are dropped."""
         with self.transaction():
             for g in gauges:
                 self._insert(
@@ -303,7 +303,11 @@ class Writer(Reader):
                     memory_used=g.memory_used, memory_total=g.memory_total, power=g.power, temperature=g.temperature,
                     clock=g.clock, load=g.load, cores=g.cores,
                 )  # fmt: skip
-            self.db.execute("DELETE FROM telemetry WHERE run_id IS NULL AND at < ?", (time.time() - keep_seconds,))
+                self.db.execute(
+                    "DELETE FROM telemetry WHERE device = ?1 AND at < min(?2, coalesce((SELECT at FROM telemetry "
+                    "WHERE device = ?1 ORDER BY at LIMIT 1 OFFSET 1000), ?2))",
+                    (g.device, time.time() - keep_seconds),
+                )
 
     # ---- champions and messages --------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ HELD = EVALUATE.replace(
     "import json, os, time\n"
     "while os.path.exists(os.path.join(os.path.dirname(__file__), 'hold')):\n"
     "    time.sleep(0.005)\n"
-    "if os.path.exists(os.path.join(os.path.dirname(__file__), 'slow')):\n"
+    "if os.path.exists(os.path.join(os.path.dirname(__file__), 'slow')) and os.environ['AR_SPLIT'] != 'audit':\n"
     "    time.sleep(3)\n",
 )
 BETTER = ("LEVEL = 2.0", "LEVEL = 1.97")

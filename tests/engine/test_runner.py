@@ -141,7 +141,7 @@ async def test_a_flood_of_output_is_cut_and_says_so(tmp_path: Path) -> None:
     ended = await ran(tmp_path, "print('x' * 1_000_000)", log=10_000)
     assert ended["state"] == "finished"
     log = (tmp_path / "stdout.log").read_text()
-    assert len(log) < 11_000
+    assert len(log) < 20_000  # the cap, and the last words
     assert "the log is cut here" in log
 
 

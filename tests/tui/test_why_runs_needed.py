@@ -1,4 +1,4 @@
-"""The Why pane says what an open result would still cost."""
+"""What the Why pane says: what an open result would still cost, and of findings the worst."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.guards import Finding, Kind, Level
 from core.models import Experiment, Purpose, Run, RunState, State, Verdict
 from tests.tui.test_actions import BLANK
 from tui.detail import Detail
@@ -60,3 +61,17 @@ def test_of_a_higher_metric_more_is_a_gain() -> None:
     lab = Snapshot(lab=LabNote(direction="max"))
     assert said(lab, delta=0.004, delta_low=-0.002, delta_high=0.010)
     assert said(lab) == ""
+
+
+def test_of_thousands_of_findings_the_worst_are_listed_and_the_others_counted() -> None:
+    found = [
+        Finding(Kind.SEED, "train.py", 0, line, "seed", "names a seed", Level.DANGER if line < 3 else Level.CAUTION)
+        for line in range(2_500)
+    ]
+    words = why(Detail(Experiment(**{**BLANK, **OPEN}), findings=tuple(found)), LAB).plain
+    assert words.count("names a seed") == 100
+    assert words.count("danger train.py") == 3
+    assert "and 2,400 more, none of them worse" in words
+    few = why(Detail(Experiment(**{**BLANK, **OPEN}), findings=tuple(found[:100])), LAB).plain
+    assert few.count("names a seed") == 100
+    assert "more" not in few.split("Look at")[1].split("Facts")[0]

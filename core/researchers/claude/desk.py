@@ -169,10 +169,10 @@ class Desk:
 
     def _curve(self, form: forms.Curve) -> str:
         experiment = self._existing(form.experiment)
-        runs = [run for run in self.reader.runs(experiment_id=form.experiment) if run.purpose is not Purpose.AUDIT]
+        runs = [run for run in self.reader.runs(experiment_id=form.experiment) if not run.is_audit]
         if not runs:
             raise Wrong(f"#{form.experiment} has not run.")
-        run = next((r for r in runs if r.purpose is Purpose.CANDIDATE and r.state is RunState.FINISHED), runs[-1])
+        run = next((r for r in runs if r.is_screening and r.state is RunState.FINISHED), runs[-1])
         mine = self.reader.series(run.id, form.series)
         names = self.reader.series_names(run.id)
         if not mine.step:
@@ -210,7 +210,7 @@ class Desk:
 def run_line(run: Run) -> str:
     """A run in one line."""
     result = number(run.metric, DIGITS) if run.metric is not None else (run.error or f"{run.progress:.0%} done")
-    if run.purpose is Purpose.AUDIT:
+    if run.is_audit:
         result = "on the hidden split, whose score is not shown"
     return f"run {run.id} ({run.purpose}, seed {run.seed}): {run.state}, {one_line(result, 300)}"
 
