@@ -39,6 +39,7 @@ from tui.snapshot import Snapshot
 from tui.styles import SteadyStyles
 from tui.tidy import TidyAtRest
 from tui.tour import Memory
+from tui.typed import KeysInTurn
 
 
 class Neutralise(LineFilter):
@@ -53,7 +54,7 @@ class Neutralise(LineFilter):
         ]
 
 
-class AutoresearchApp(CroppedUpdates, PatientLink, SteadyStyles, TidyAtRest, EndsWithTerminal, App[str]):
+class AutoresearchApp(KeysInTurn, CroppedUpdates, PatientLink, SteadyStyles, TidyAtRest, EndsWithTerminal, App[str]):
     """Opens the Review screen on one lab."""
 
     CSS_PATH = "app.tcss"

@@ -27,6 +27,7 @@ from tui.widgets.conversation import conversation
 from tui.widgets.decisions_table import DecisionsTable
 from tui.widgets.diff import DiffView
 from tui.widgets.experiments_table import ExperimentsTable
+from tui.widgets.find_field import FindField
 from tui.widgets.gauges import Gauges
 from tui.widgets.growing_pane import GrowingPane
 from tui.widgets.log_tail import LogTail
@@ -156,11 +157,16 @@ def _diff(text: str, *, kept: frozenset[int] | None = None) -> Callable[[Widget]
     def fill(widget: Widget) -> None:
         assert isinstance(widget, DiffView)
         patch = parse(text) if text else None
-        widget.show(rows(patch, {"train.py": BEFORE}) if patch else [], hunks=len(patch.hunks) if patch else 0)
+        widget.show(rows(patch, {"train.py": BEFORE}) if patch else None)
         if kept is not None:
             widget.set_kept(kept)
 
     return fill
+
+
+def _ask(widget: Widget) -> None:
+    assert isinstance(widget, FindField)
+    widget.ask("warmdown")
 
 
 def _chart(
@@ -449,5 +455,6 @@ def exhibits() -> list[Exhibit]:
         Exhibit("notice-warn", Banner, _notice("warn", "The lab is paused: the day's cap is reached.")),
         Exhibit("notice-hostile", Banner, _notice("info", HOSTILE, block=(HOSTILE,))),
         Exhibit("too-small", TooSmall, lambda widget: cast("TooSmall", widget).say(40, 10, (60, 16))),
+        Exhibit("find", lambda: FindField("words in the patch"), _ask),
         Exhibit("tour", Tour, lambda widget: cast("Tour", widget).begin()),
     ]

@@ -27,6 +27,8 @@ class StillBelow(Base):
         # while the app holds its frames back, Textual would draw this one and throw it away: so it did with the first
         if (self is not self.app.screen or self.app._batch_count) and not self.app.is_inline:
             return
+        # Textual forgets here who waits to be painted, painted or not, unless its own timer asked for this frame
+        self._compositor.update_widgets(self._dirty_widgets)
         whole = self._compositor.size.region in self._compositor._dirty_regions
         super()._compositor_refresh()
         if whole:

@@ -79,7 +79,7 @@ async def opening(what: str, text: str, size: tuple[int, int]) -> list[Row]:
             patch = parse(text)
             drawn = rows(patch)
             made = time.process_time()
-            app.query_one(DiffView).show(drawn, hunks=len(patch.hunks))
+            app.query_one(DiffView).show(drawn)
             await pilot.pause()
             spent.append((time.process_time() - started, made - started, len(drawn)))
     total, making, count = min(spent)

@@ -78,8 +78,11 @@ class Terminal:
         self.read(0.05)
 
     def click(self, words: str) -> None:
-        """The left button, on the first place where these words stand."""
-        x, y = self.place(words)
+        """The left button, on the first place where these words stand, once they stand still as for a person's hand."""
+        before, (x, y) = (-1, -1), self.place(words)
+        while before != (x, y):
+            self.read_for(0.3)
+            before, (x, y) = (x, y), self.place(words)
         self.child.send(f"\x1b[<0;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}m")
         self.read(0.05)
 

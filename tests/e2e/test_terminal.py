@@ -177,6 +177,7 @@ def test_the_mouse_reaches_panes_keys_and_the_wheel_and_no_click_on_the_patch_de
         screen.click("2 Why")
         screen.until("▌2 Why")
         screen.click("QK_SCALE = 1.2")
+        screen.until("▸.*QK_SCALE = 1.2")
         screen.click("? help")
         screen.until("Decide about the patch on the screen")
         screen.press("esc")
@@ -190,6 +191,31 @@ def test_the_mouse_reaches_panes_keys_and_the_wheel_and_no_click_on_the_patch_de
         screen.click("q detach")
         assert screen.ended()
     assert engine.asked == []
+
+
+def test_what_is_typed_ahead_is_meant_for_what_the_key_before_opens(lab: Lab, engine: Lookout) -> None:
+    """In one piece, as after a pause of the link."""
+    with opened(lab) as screen:
+        screen.until("hunk 1/")
+        screen.look()
+        screen.child.send("/decay\r")
+        screen.until("next match")
+        screen.press("esc")
+        screen.until(lambda text: "next match" not in text)
+        screen.child.send("5/adv\r")
+        screen.until("“adv” is nowhere")
+        screen.press("esc", "esc")
+        screen.until("hunk 1/")
+        screen.child.send(":take the last")
+        screen.until("take the last +│(?s:.)*undo: there is no decision")
+        screen.press("esc")
+        screen.look()
+        assert engine.asked == []
+        screen.child.send("vtoo small a gain, and dull\r")
+        screen.until(lambda _: engine.asked)
+        (asked,) = engine.asked
+        assert isinstance(asked, Veto)
+        assert asked.reason == "too small a gain, and dull"
 
 
 def test_a_link_that_stands_still_holds_up_no_key_and_gets_the_last_picture_not_all_of_them(

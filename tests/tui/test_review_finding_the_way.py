@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
 from core.models import Decision, Purpose, Verdict
+from core.store.reader import Reader
 from tests.sample_lab import SampleLab
 from tests.sample_target import TITLES
 from tests.tui.cockpit import Human, cockpit
@@ -77,6 +81,42 @@ async def test_older_and_newer_go_through_history(tmp_path: Path) -> None:
         await human.until(lambda: human.review.shown and human.review.shown.id == 7)
         await human.press("l", "l")
         await human.is_told("this is the newest experiment")
+
+
+async def test_a_patch_that_takes_its_time_says_so_and_cannot_be_decided_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cockpit(tmp_path) as human:
+        client, review, may_read = human.app.client, human.review, Event()
+        read = client.with_reader
+
+        def later(reading: Callable[[Reader], Any]) -> Any:
+            may_read.wait(10)
+            return read(reading)
+
+        monkeypatch.setattr(client, "with_reader", later)
+        await human.press("h")
+        assert review.view.loading
+        await human.sees(f"#{review.desk.shown} is being read.")
+        assert review.panes.diff.hunks == 0
+        may_read.set()
+        await human.until(lambda: review.panes.diff.hunks, "the patch")
+        assert not review.view.loading
+
+
+async def test_back_before_the_other_patch_was_read_the_first_one_stands_there_again(tmp_path: Path) -> None:
+    async with cockpit(tmp_path) as human:
+        review, first = human.review, human.review.desk.shown
+        other = review.desk.neighbour(review.lab, -1)
+        assert first is not None
+        assert other is not None
+        review.open(other)
+        review.draw()
+        assert review.panes.diff.hunks == 0
+        review.open(first)
+        await human.until(lambda: review.panes.diff.hunks, "the first patch")
+        assert review.shown
+        assert review.shown.id == first
 
 
 @pytest.mark.parametrize("pane", ["1", "2", "4"])

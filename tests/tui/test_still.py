@@ -70,3 +70,27 @@ async def test_what_happens_meanwhile_is_drawn_when_one_comes_back(tmp_path: Pat
         del human.review.drawing.everything
         await human.press("1")
         await human.sees("80%")
+
+
+@pytest.mark.parametrize(("key", "at"), [("", "#heading"), ("colon", "Input"), ("v", "#refusal"), ("e", "TextArea")])
+async def test_what_waits_to_be_painted_is_not_forgotten_when_a_slow_link_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, at: str
+) -> None:
+    painted: set[int] = set()
+    display = AutoresearchApp._display
+
+    def noted(app: AutoresearchApp, screen: Any, renderable: Any) -> None:
+        painted.update(y for y, _, _ in getattr(renderable, "spans", ()))
+        display(app, screen, renderable)
+
+    async with cockpit(tmp_path) as human:
+        await human.press(*[key] if key else [])
+        await human.pilot.pause(0.1)
+        screen = human.app.screen
+        changed = screen.query_one(at)
+        monkeypatch.setattr(AutoresearchApp, "_display", noted)
+        with human.app.batch_update():  # so frames are held while the link is busy
+            changed.refresh()
+            await human.until(lambda: changed in screen._dirty_widgets, f"{at} to be painted")
+        screen._compositor_refresh()
+        assert changed.region.y in painted

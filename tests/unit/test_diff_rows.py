@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.patches import Patch, apply, diff, parse, select
+from tui.render.diff_lines import Lines
 from tui.render.diff_rows import Row, RowKind, rows, split_rows
+from tui.widgets.diff_line import matches
 
 SOURCE = """\
 import torch
@@ -43,7 +47,7 @@ def marked(row: Row) -> list[str]:
     return [row.text[start:end] for start, end in row.spans]
 
 
-def shown(found: list[Row], kind: RowKind) -> list[str]:
+def shown(found: Sequence[Row], kind: RowKind) -> list[str]:
     return [row.text for row in found if row.kind is kind]
 
 
@@ -132,7 +136,7 @@ def test_a_missing_newline_and_new_or_deleted_files_are_said() -> None:
     found = rows(patch, {})
     assert shown(found, RowKind.FILE) == ["a.py  +1 -1", "b.py (deleted)  +0 -1", "c.py (new file)  +1 -0"]
     assert [row.kind.value for row in found[:5]] == ["file", "hunk", "removed", "nonewline", "added"]
-    assert rows(Patch(())) == []
+    assert not rows(Patch(()))
 
 
 def test_two_columns_put_changed_lines_side_by_side() -> None:
@@ -184,3 +188,58 @@ def test_rows_hold_every_line_of_both_files_in_order(before: list[str], after: l
     for column, side in ((0, RowKind.REMOVED), (1, RowKind.ADDED)):
         ours = [pair[column] for pair in split_rows(found)]
         assert [row for row in ours if row] == [row for row in found if row.kind in (side, *list(RowKind)[:3])]
+
+
+FILES = st.lists(LINE, max_size=40)
+
+
+@settings(deadline=None)
+@given(FILES, FILES, st.booleans(), st.booleans())
+def test_lines_are_counted_as_they_are_made(before: list[str], after: list[str], end: bool, split: bool) -> None:
+    texts = ["\n".join(lines) + "\n" * (end and bool(lines)) for lines in (before, after)]
+    patch = diff({"t.py": texts[0]}, {"t.py": texts[1]}, context=1)
+    found = rows(patch)
+    lines = Lines(found, split=split)
+    counted = len(lines)
+    made = split_rows(list(found)) if split else [(row, row) for row in found]
+    assert [lines[at] for at in range(len(made))] == made
+    assert counted == len(made)
+    hunks = [row.hunk for left, right in made if (row := left or right)]
+    assert [lines.hunk(at) for at in range(counted)] == hunks
+    assert lines.heads == [hunks.index(hunk) for hunk in range(found.hunks)]
+    assert lines.ends == [counted - 1 - hunks[::-1].index(hunk) for hunk in range(found.hunks)]
+    assert found.hunks == len(patch.hunks)
+    some = found.keeping(range(0, found.hunks, 2))
+    others = lines.of(some)
+    assert [others[at] for at in range(counted)] == (split_rows(list(some)) if split else [(row, row) for row in some])
+    assert max((part.highest for part in found.parts), default=0) == max(
+        (max(row.old_no or 0, row.new_no or 0) for row in found), default=0
+    )
+
+
+@settings(deadline=None)
+@given(FILES, FILES, st.sampled_from(["x", "X", "return", "f()", "Hunk", "hunk 2", "\u2028", "U+200B", "t.py", "file"]))
+def test_words_are_found_in_every_line_that_shows_them(before: list[str], after: list[str], words: str) -> None:
+    patch = diff({"t.py": "\n".join(before)}, {"t.py": "\n".join(after)}, context=1)
+    every = [at for at, row in enumerate(rows(patch)) if matches(row.text, words)]
+    for start in {0, *every, *([len(rows(patch)) - 1] if patch.files else [])} if patch.files else ():
+        for step, backwards in ((1, False), (-1, True)):
+            found = rows(patch)
+            around = [at for at in Lines(found, split=False).around(start, words, backwards=backwards)]
+            order = sorted(around, key=lambda at: (step * (at - start) <= 0, step * at))
+            assert around == order
+            assert [at for at in around if at in every] == [at for at in order if matches(found[at].text, words)]
+            assert set(every) <= set(around)
+
+
+def test_only_the_hunks_that_are_looked_at_are_made() -> None:
+    text = "".join(f"value_{number} = {number}\n" for number in range(400))
+    patch = diff({"t.py": text}, {"t.py": text.replace("0 = ", "0 =  ")})
+    found = rows(patch)
+    for split in (False, True):
+        lines = Lines(found, split=split)
+        assert len(lines) > 200
+        assert list(lines.around(0, "nowhere")) == [0]  # the name of the file
+        assert not found.made
+    found.prepare(12)
+    assert found.made == 3

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate, zip_longest
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from core.text import one_line, reveal
+from tui.render.diff_words import Span, pairs
 
 if TYPE_CHECKING:  # imported inside the functions: the first paint has no patch yet
     from core.patches import FilePatch, Hunk, Patch
@@ -18,13 +18,8 @@ if TYPE_CHECKING:  # imported inside the functions: the first paint has no patch
 TEXT_LIMIT = 1_000
 """characters of a line that are shown"""
 TAB = 4
-ALIKE = 0.4
-"""similarity from which a removed and an added line are one changed line"""
-RUN_LIMIT = 400
-"""changed lines in a row above which a block counts as rewritten and is not compared word by word"""
 PARSE_LIMIT = 100_000
 """characters of a file above which git's own guess of the enclosing function must do: parsing takes 30 ms"""
-_TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -37,10 +32,6 @@ class RowKind(StrEnum):
     ADDED = "added"
     REMOVED = "removed"
     NO_NEWLINE = "nonewline"
-
-
-Span = tuple[int, int]
-"""start and end in the text of a row"""
 
 
 class Row(NamedTuple):
@@ -66,30 +57,123 @@ SplitRow = tuple[Row | None, Row | None]
 """left and right; file, hunk and context rows are the same on both sides"""
 
 
-def rows(patch: Patch, files_before: Mapping[str, str] | None = None, kept: Collection[int] | None = None) -> list[Row]:
+class Part(NamedTuple):
+    """A file's row, or a hunk with its header: rows that are made together."""
+
+    file: FilePatch
+    hunk: Hunk | None
+    shift: int
+    """what kept hunks before it in the file have moved its new lines by"""
+    kept: bool
+
+    @property
+    def size(self) -> int:
+        return 1 + (len(self.hunk.lines) if self.hunk else 0)
+
+    @property
+    def highest(self) -> int:
+        """The highest number of a line in it."""
+        if self.hunk is None:
+            return 0
+        first, old, new = self.hunk.first, self.hunk.old_count, self.hunk.new_count
+        last_new = first + self.shift + (new if self.kept else old)
+        return max(first + old if old else 0, last_new if new or not self.kept else 0)
+
+
+class Rows(Sequence[Row]):
+    """All rows of a patch: counted at once, made hunk by hunk when one of them is asked for."""
+
+    def __init__(
+        self,
+        patch: Patch | None = None,
+        scopes: Mapping[str, Sequence[Scope]] | None = None,
+        kept: Collection[int] | None = None,
+    ) -> None:
+        self._patch, self._scopes = patch, scopes or {}
+        self.hunks = len(patch.hunks) if patch else 0
+        self.kept = frozenset(range(self.hunks)) if kept is None else frozenset(kept)
+        """indices of the hunks that are switched in"""
+        self.parts = list(self._in_parts())
+        self.starts = [*accumulate((part.size for part in self.parts), initial=0)]
+        """the first row of each part, and behind the last one"""
+        self._made: dict[int, list[Row]] = {}
+
+    def _in_parts(self) -> Iterator[Part]:
+        for file in self._patch.files if self._patch else ():
+            yield Part(file, None, 0, True)
+            shift = 0
+            for hunk in file.hunks:
+                kept = hunk.index in self.kept
+                yield Part(file, hunk, shift, kept)
+                shift += hunk.new_count - hunk.old_count if kept else 0
+
+    def keeping(self, kept: Collection[int]) -> Rows:
+        """The rows as they are when these hunks stay: a hunk that goes moves the new numbers after it."""
+        return Rows(self._patch, self._scopes, kept)
+
+    def of(self, at: int) -> list[Row]:
+        """The rows of a part."""
+        if at not in self._made:
+            part = self.parts[at]
+            if part.hunk is None:
+                self._made[at] = [Row(RowKind.FILE, None, None, _file_text(part.file))]
+            else:
+                header = Row(RowKind.HUNK, None, None, self._header(part.hunk), hunk=part.hunk.index, kept=part.kept)
+                self._made[at] = [header, *_lines(part.hunk, self.starts[at] + 1, part.shift, part.kept)]
+        return self._made[at]
+
+    @property
+    def made(self) -> int:
+        """How many parts have been made."""
+        return len(self._made)
+
+    def prepare(self, count: int) -> None:
+        """Make the first rows, with those of the hunks they are in."""
+        for at in range(bisect_left(self.starts, count, hi=len(self.parts))):
+            self.of(at)
+
+    def may_hold(self, at: int, words: str) -> bool:
+        """Whether these words, in whatever letters, can be in the rows of a part: other parts need not be made."""
+        hunk = self.parts[at].hunk
+        if hunk is None or at in self._made:
+            return True
+        text = " ".join([self._header(hunk), *hunk.lines])
+        return words.lower() in text.lower() or not (text.isascii() and text.isprintable())  # what is shown is another
+
+    def _header(self, hunk: Hunk) -> str:
+        return _hunk_text(hunk, self.hunks, _enclosing(hunk, self._scopes.get(hunk.path, ())))
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        at = bisect_right(self.starts, index) - 1
+        return self.of(at)[index - self.starts[at]]
+
+
+def rows(patch: Patch, files_before: Mapping[str, str] | None = None, kept: Collection[int] | None = None) -> Rows:
     """All rows of a patch; `kept` holds the hunks that are switched in, None stands for all of them."""
-    out: list[Row] = []
-    total = len(patch.hunks)
-    for file in patch.files:
-        out.append(Row(RowKind.FILE, None, None, _file_text(file)))
-        scopes = _scopes(file, (files_before or {}).get(file.path, ""))
-        shift = 0
-        for hunk in file.hunks:
-            switched_in = kept is None or hunk.index in kept
-            text = _hunk_text(hunk, total, _enclosing(hunk, scopes))
-            out.append(Row(RowKind.HUNK, None, None, text, hunk=hunk.index, kept=switched_in))
-            out += _lines(hunk, len(out), shift, switched_in)
-            shift += hunk.new_count - hunk.old_count if switched_in else 0
-    return out
+    before = files_before or {}
+    return Rows(patch, {file.path: _scopes(file, before.get(file.path, "")) for file in patch.files}, kept)
 
 
-def split_rows(unified: Sequence[Row]) -> list[SplitRow]:
-    """The same rows in two columns: what was on the left, what will be on the right, changed lines side by side."""
+def split_rows(unified: Sequence[Row], first: int = 0) -> list[SplitRow]:
+    """The same rows in two columns: what was on the left, what will be on the right, changed lines side by side.
+
+    `first` is the index of the first one, where they are a part of all.
+    """
     out: list[SplitRow] = []
     left: list[tuple[int, Row]] = []
     right: list[tuple[int, Row]] = []
     before = RowKind.CONTEXT
-    for index, row in enumerate(unified):
+    for index, row in enumerate(unified, first):
         side = before if row.kind is RowKind.NO_NEWLINE else row.kind
         if side is RowKind.REMOVED:
             left.append((index, row))
@@ -132,14 +216,14 @@ def _hunk_text(hunk: Hunk, total: int, scope: str) -> str:
 # --- where a hunk is -------------------------------------------------------------------------------------------------
 
 
-class _Scope(NamedTuple):
+class Scope(NamedTuple):
     name: str
     first: int
     last: int
     indent: int
 
 
-def _scopes(file: FilePatch, before: str) -> list[_Scope]:
+def _scopes(file: FilePatch, before: str) -> list[Scope]:
     """Classes and functions of the old file, outer ones first; none where it is not Python that parses."""
     if not (file.path.endswith(".py") and 0 < len(before) <= PARSE_LIMIT):
         return []
@@ -149,7 +233,7 @@ def _scopes(file: FilePatch, before: str) -> list[_Scope]:
         tree = python_tree(before)
     except SyntaxError:
         return []
-    found: list[_Scope] = []
+    found: list[Scope] = []
     waiting: list[tuple[ast.AST, str]] = [(tree, "")]
     while waiting:
         parent, prefix = waiting.pop()
@@ -160,12 +244,12 @@ def _scopes(file: FilePatch, before: str) -> list[_Scope]:
                 if isinstance(node, _SCOPES):
                     name = f"{prefix}.{node.name}" if prefix else node.name
                     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-                    found.append(_Scope(one_line(name, 80), first, node.end_lineno or node.lineno, node.col_offset))
+                    found.append(Scope(one_line(name, 80), first, node.end_lineno or node.lineno, node.col_offset))
                 waiting.append((node, name))
     return sorted(found, key=lambda scope: (scope.first, -scope.last))
 
 
-def _enclosing(hunk: Hunk, scopes: Sequence[_Scope]) -> str:
+def _enclosing(hunk: Hunk, scopes: Sequence[Scope]) -> str:
     """The innermost class or function around the first changed line; what git says where the syntax is unknown."""
     if not scopes:
         return one_line(hunk.section, 80)
@@ -197,7 +281,7 @@ def _lines(hunk: Hunk, base: int, shift: int, kept: bool) -> list[Row]:
             continue
         removed = [at for at in run if hunk.lines[at][0] == "-"]
         added = [at for at in run if hunk.lines[at][0] == "+"]
-        for old, new, old_spans, new_spans in _pairs(texts, removed, added):
+        for old, new, old_spans, new_spans in pairs(texts, removed, added):
             mates[old], mates[new] = new, old
             spans[old], spans[new] = old_spans, new_spans
         run = []
@@ -230,84 +314,3 @@ def _shown(text: str) -> str:
         return text
     text = reveal(text[: TEXT_LIMIT + 1].expandtabs(TAB))
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
-
-
-def _pairs(
-    texts: Sequence[str], removed: Sequence[int], added: Sequence[int]
-) -> Iterator[tuple[int, int, tuple[Span, ...], tuple[Span, ...]]]:
-    """Removed and added lines that are versions of each other, in order, with what differs in each."""
-    if not removed or not added or len(removed) + len(added) > RUN_LIMIT:
-        return
-    ahead = 8 if len(removed) + len(added) <= 64 else 2
-    tokens = {index: _TOKEN.findall(texts[index]) for index in (*removed, *added)}
-    start = expected = 0
-    for old in removed:
-        # the likely partner keeps its distance to the pair before
-        for position in range(max(start, expected - 1), min(expected + ahead, len(added))):
-            new = added[position]
-            changed = _changed(tokens[old], tokens[new], _weight(texts[old]) + _weight(texts[new]))
-            if changed is not None:
-                yield old, new, _spans(tokens[old], changed[0]), _spans(tokens[new], changed[1])
-                start = expected = position + 1
-                break
-        else:
-            expected += 1
-
-
-def _weight(text: str) -> int:
-    return len(text) - text.count(" ")
-
-
-def _changed(old: Sequence[str], new: Sequence[str], whole: int) -> tuple[list[Span], list[Span]] | None:
-    """Ranges of tokens that differ; None when less than ALIKE of the `whole` weight of both lines is in common."""
-    head, most = 0, min(len(old), len(new))
-    while head < most and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < most - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    old_end, new_end = len(old) - tail, len(new) - tail
-    old_middle, new_middle = old[head:old_end], new[head:new_end]
-    differing = _weight("".join(old_middle)) + _weight("".join(new_middle))
-    allowed = (1 - ALIKE) * whole
-    if len(old_middle) < 2 or len(new_middle) < 2:
-        ranges = [(head, old_end)] if old_middle else [], [(head, new_end)] if new_middle else []
-        return ranges if differing <= allowed and whole else None
-    if differing > allowed:  # not alike yet: can what is common inside help at all?
-        common = Counter(old_middle) & Counter(new_middle)
-        if differing - 2 * sum(_weight(token) * count for token, count in common.items()) > allowed:
-            return None
-
-    letters: dict[str, str] = {}
-    coded = ["".join(letters.setdefault(t, chr(0x100 + len(letters))) for t in m) for m in (old_middle, new_middle)]
-    from diff_match_patch import diff_match_patch
-
-    finder = diff_match_patch()
-    finder.Diff_Timeout = 0.02
-    pieces = finder.diff_main(coded[0], coded[1], False)
-    finder.diff_cleanupSemantic(pieces)  # a lone bracket in common is noise
-    old_at = new_at = head
-    changed: tuple[list[Span], list[Span]] = [], []
-    for kind, text in pieces:
-        if kind < 0:
-            changed[0].append((old_at, old_at + len(text)))
-        elif kind > 0:
-            changed[1].append((new_at, new_at + len(text)))
-        else:
-            differing -= 2 * _weight("".join(old[old_at : old_at + len(text)]))
-        old_at += len(text) if kind <= 0 else 0
-        new_at += len(text) if kind >= 0 else 0
-    return changed if differing <= allowed else None
-
-
-def _spans(tokens: Sequence[str], changed: Sequence[Span]) -> tuple[Span, ...]:
-    """Ranges of tokens as ranges of characters; two with only blanks between them become one."""
-    spans: list[Span] = []
-    at, offset = 0, 0
-    for first, last in changed:
-        offset += len("".join(tokens[at:first]))
-        end = offset + len("".join(tokens[first:last]))
-        joined = spans and all(token.isspace() for token in tokens[at:first])
-        spans[-1:] = [(spans[-1][0], end)] if joined else [*spans[-1:], (offset, end)]
-        at, offset = last, end
-    return tuple(spans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -21,6 +21,7 @@ from tui.client import Client
 from tui.comparison import LETTERS, Comparison, Side, compare, tokens_of
 from tui.detail import Sources, with_live
 from tui.listing import SIGNS, outcome
+from tui.render.diff_rows import Rows, rows
 from tui.screens.page import bindings
 from tui.screens.paned import Paned
 from tui.widgets.diff import DiffView
@@ -107,6 +108,7 @@ class Compare(Paned):
             self.wanted, self.found, self.seed, self.pair, self._read_at = experiments, Comparison(), None, 1, None
             if self.is_mounted:
                 self.overlay.reset()
+                self._forget_code()
 
     @property
     def overlay(self) -> Overlay:
@@ -157,7 +159,7 @@ class Compare(Paned):
 
     def _nothing(self) -> str:
         """What stands where no curve is."""
-        if self._loading:
+        if self._loading or (self.wanted and not self.found.sides):
             return "The runs are being read."
         if not self.found.sides:
             return f"Nothing to compare: {key_of('mark')} marks experiments on the Experiments screen (5)."
@@ -255,6 +257,12 @@ class Compare(Paned):
         if new_code or not self._hunks:
             self._read_code()
 
+    def _forget_code(self) -> None:
+        """Nothing of what was compared before stands under the new names."""
+        view = self.query_one(DiffView)
+        view.empty_text, self._hunks = "The code is being read.", 0
+        view.show(None)
+
     @work(exclusive=True, group="code")
     async def _read_code(self) -> None:
         """The patch from the first one's code to another's."""
@@ -266,11 +274,11 @@ class Compare(Paned):
             patch, rows = await asyncio.to_thread(_between, before, after)
         except LabError as error:
             view.empty_text, self._hunks = f"The code cannot be shown: {one_line(error.message, 200)}", 0
-            view.show([], hunks=0)
+            view.show(None)
         else:
             view.empty_text = self.found.problem or "The code is the same."
             self._hunks = len(patch.hunks)
-            view.show(rows, hunks=self._hunks)
+            view.show(rows)
         self._draw_words()
 
     @on(Overlay.Changed)
@@ -341,14 +349,13 @@ def _now(side: Side, seed: int | None, live: tuple[Run, ...]) -> Run | None:
     return with_live((run,), live)[0] if run else None
 
 
-def _between(before: Side, after: Side) -> tuple[Patch, list[Any]]:
+def _between(before: Side, after: Side) -> tuple[Patch, Rows]:
     """The patch from one side's code to another's, and its rows.
 
     Raises:
         PatchError: the files cannot be in a patch.
     """
     from core.patches import diff
-    from tui.render.diff_rows import rows
 
     gone = {path: None for path in before.files if path not in after.files}
     patch = diff(before.files, {**after.files, **gone})

@@ -11,12 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, ScreenResultType
 from textual.timer import Timer
 from textual.widgets import Button, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from core.text import clean
+from tui.still import StillBelow
 
 KEEP_AFTER = 0.5
 """seconds after the last key until what was typed is remembered: a link can be gone at any moment"""
@@ -59,7 +60,11 @@ class Answer(NamedTuple):
     """False: Esc; the text is a draft"""
 
 
-class TextDialog(ModalScreen[Answer]):
+class Dialog(StillBelow, ModalScreen[ScreenResultType]):
+    """A question that lies over the screen."""
+
+
+class TextDialog(Dialog[Answer]):
     """Asks for words: the reason of a veto, a note, a message. Never sends an empty text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False, priority=True)]
@@ -121,7 +126,7 @@ class TextDialog(ModalScreen[Answer]):
         self.dismiss(Answer(self.query_one(Words).text, False))
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Dialog[bool]):
     """A costly step: says what happens. Cancel has the focus, Esc and n cancel."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -159,7 +164,7 @@ class Choice(NamedTuple):
     meaning: str
 
 
-class Choose(ModalScreen[str | None]):
+class Choose(Dialog[str | None]):
     """One of a few answers, each with what it means; the present one is marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -18,6 +18,7 @@ from core.errors import PatchError
 from core.text import clean, one_line
 from tui.detail import Detail, edited
 from tui.screens.dialogs import KEEP_AFTER
+from tui.still import StillBelow
 from tui.widgets.line import Line, Part
 
 
@@ -31,7 +32,7 @@ class Edited:
     """the whole edited patch, when it was approved; empty otherwise"""
 
 
-class EditScreen(Screen[Edited]):
+class EditScreen(StillBelow, Screen[Edited]):
     """A text area over the files of one patch, and a strip that asks before anything is decided."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

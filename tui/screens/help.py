@@ -10,12 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from core.text import clip
 from tui.actions import ACTIONS, GROUPS, Action, View, keys_of
+from tui.screens.dialogs import Dialog
 from tui.widgets.text_pane import TextPane
 
 LEAD = (
@@ -42,7 +42,7 @@ WORDS = {
 """what stands on the screens and nobody is born with"""
 
 
-class Help(ModalScreen[None]):
+class Help(Dialog[None]):
     """The keys, in the groups of the registry."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -100,7 +100,7 @@ def keys_text(view: View, keymap: Mapping[str, str], actions: Sequence[Action] =
     return Content.assemble(*parts)
 
 
-class Palette(ModalScreen[str | None]):
+class Palette(Dialog[str | None]):
     """Type some letters of a command, Enter runs it. Gives back the action's id."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

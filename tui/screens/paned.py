@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from textual import events
 from textual.content import Content
-from textual.widgets import Input
 
 from tui.client import Client
 from tui.screens.lab_screen import LabScreen
 from tui.widgets.classes import wear
+from tui.widgets.find_field import FindField
 from tui.widgets.line import Part
 
 CLICKED = "show "
@@ -103,30 +103,24 @@ class Paned(LabScreen):
 
     # ---- finding -----------------------------------------------------------------------------------------------
 
-    def field(self) -> Input:
+    def field(self) -> FindField:
         """The field for what is to be found; hidden until it is asked for."""
-        field = Input(placeholder=self.FIND, compact=True, id="find")
-        field.cursor_blink = False
-        field.display = False
-        return field
+        return FindField(self.FIND)
 
     @property
     def finding(self) -> bool:
         """Words are being typed."""
-        return bool(self.query_one("#find", Input).display)
+        return bool(self.query_one(FindField).display)
 
     def open_field(self, words: str = "") -> None:
         """Ask for words; `Input.Submitted` of `#find` brings them."""
-        field = self.query_one("#find", Input)
-        self._show_field(True)
-        field.value = words
-        field.focus()
+        self.query_one(FindField).ask(words)
+        self._make_room()
 
     def close_field(self) -> None:
-        self.set_focus(None)
-        self._show_field(False)
+        self.query_one(FindField).close()
+        self._make_room()
 
-    def _show_field(self, shown: bool) -> None:
-        self.query_one("#find").display = shown
+    def _make_room(self) -> None:
         if self.INFO_IS_FIELD:
-            self.query_one("#info").display = not shown
+            self.query_one("#info").display = not self.finding

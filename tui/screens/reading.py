@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from textual.widgets import Input
-
 from core.text import one_line
 from tui.actions import key_of
 from tui.screens.places import Go
+from tui.widgets.find_field import FindField
 
 if TYPE_CHECKING:
     from tui.screens.review import Review
@@ -80,12 +79,9 @@ def find(screen: Review) -> None:
         screen.toast("there is nothing to search in this pane", severity="warning")
         return
     if screen.find_field is None:
-        screen.find_field = Input(placeholder="find", compact=True, id="find")
-        screen.find_field.cursor_blink = False
+        screen.find_field = FindField("find")
         screen.mount(screen.find_field, before="#keys")
-    screen.find_field.display = True
-    screen.find_field.value = ""
-    screen.set_focus(screen.find_field)
+    screen.find_field.ask()
 
 
 def found(screen: Review, words: str) -> None:
@@ -105,9 +101,8 @@ def find_again(screen: Review, *, backwards: bool = False) -> None:
 
 
 def close_find(screen: Review) -> None:
-    screen.set_focus(None)
     if screen.find_field is not None:
-        screen.find_field.display = False
+        screen.find_field.close()
     screen.drawing.keys()
 
 

@@ -22,12 +22,15 @@ from tui.desk import Desk
 from tui.detail import Detail, Sources, blocked, left_over, load
 from tui.look import Look
 from tui.personal import Drafts
+from tui.render.diff_rows import Rows, rows
+from tui.rooms import AlikeRows
 from tui.screens import deciding, reading, steering
 from tui.screens.drawing import Drawing
 from tui.screens.page import Page, bindings
 from tui.snapshot import Snapshot
 from tui.tour import Memory
 from tui.widgets.diff import DiffView
+from tui.widgets.find_field import FindField
 from tui.widgets.line import Line
 from tui.widgets.panes import MOVES, Panes
 from tui.widgets.queue import ExperimentList
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
 
 ACTS: Mapping[str, Callable[[Review], None]] = {**deciding.ACTIONS, **steering.ACTIONS, **reading.ACTIONS}
 """what each action does: a function of this screen"""
+FIRST_ROWS = 100
+"""of a patch, made in the thread that reads it: a hunk can be very long"""
 
 
-class Review(Page):
+class Review(AlikeRows, Page):
     """Holds what is on the desk; widgets below only draw. Nothing here writes but through `client.ask`."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
@@ -86,7 +91,7 @@ class Review(Page):
         self.curve = "loss"
         """which curve of a run is drawn"""
         # widgets that hardly anybody needs are made when they are wanted
-        self.find_field: Input | None = None
+        self.find_field: FindField | None = None
         self.tour_strip: Tour | None = None
 
     def compose(self) -> ComposeResult:
@@ -105,7 +110,6 @@ class Review(Page):
         self.client.look()  # so that the first frame already has something to say
         self.lab = self.client.snapshot
         self.desk.follow(self.lab)
-        self._wait_for_patch()
         self.draw()
         self.app.post_message(LabChanged(self.lab))  # behind that frame the patch is read
 
@@ -189,25 +193,28 @@ class Review(Page):
         if shown is None:
             self.detail = None
         else:
-            self._wait_for_patch()
             self._read(shown)
 
     def _wait_for_patch(self) -> None:
         """Another patch than the one on the desk must not stand there."""
-        if self.shown is None and self.desk.shown is not None:
-            self.panes.diff.empty_text = f"#{self.desk.shown} is being read."
-            self.panes.diff.show([], hunks=0)
+        diff, words = self.panes.diff, f"#{self.desk.shown} is being read."
+        if self.shown is None and self.desk.shown is not None and diff.empty_text != words:
+            self.detail = None  # whoever comes back to it has it shown anew
+            diff.empty_text = words
+            diff.show(None)
 
     @work(exclusive=True, group="detail")
     async def _read(self, experiment_id: int) -> None:
-        def read(reader: Reader) -> tuple[Detail | None, list[Any]]:
-            from tui.render.diff_rows import rows
-
+        def read(reader: Reader) -> tuple[Detail | None, Rows | None]:
             found = load(reader, experiment_id, self._sources, self.client.log_of)
-            return found, rows(found.patch, found.files or {}) if found and found.patch else []
+            if found is None or found.patch is None:
+                return found, None
+            made = rows(found.patch, found.files)
+            made.prepare(FIRST_ROWS)
+            return found, made
 
         try:
-            detail, rows = await asyncio.to_thread(self.client.with_reader, read)
+            detail, patch = await asyncio.to_thread(self.client.with_reader, read)
         except StoreError as error:
             self._loading = None
             self.toast(error.message, error.hint, severity="error")
@@ -222,7 +229,7 @@ class Review(Page):
                 self.toast(f"#{experiment_id} has a new version of its patch: {key_of('versions')} shows what changed")
             self.left_over = ""
             self.panes.diff.empty_text = "There is no patch."
-            self.panes.diff.show(rows, hunks=detail.hunks)
+            self.panes.diff.show(patch)
         self.draw()
 
     # ---- drawing -----------------------------------------------------------------------------------------------
@@ -236,6 +243,7 @@ class Review(Page):
         """Put everything that is known on the screen, if it is looked at: it is drawn when one comes back to it."""
         if self._whole and self in self.app.screen_stack:
             self.drawn_for = self.app.size
+            self._wait_for_patch()
             self.drawing.everything()
 
     @property

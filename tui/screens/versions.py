@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -17,6 +17,7 @@ from core.text import one_line
 from tui.actions import ON_VERSIONS, View
 from tui.client import Client
 from tui.detail import Sources
+from tui.render.diff_rows import Rows, rows
 from tui.screens.lab_screen import LabScreen
 from tui.screens.page import bindings
 from tui.versions import History, between, read
@@ -130,25 +131,23 @@ class Versions(LabScreen):
         history, view = self.history, self.query_one(DiffView)
         if history is None or not history.steps:
             view.empty_text = "This patch has one version: there is nothing to compare it with."
-            view.show([], hunks=0)
+            view.show(None)
             return
         self.at = at % len(history.steps)
         step = history.steps[self.at]
 
-        def made() -> tuple[int, list[Any], str]:
-            from tui.render.diff_rows import rows
-
+        def made() -> tuple[int, Rows, str]:
             patch, files, remark = between(history, step)
             return len(patch.hunks), rows(patch, files), remark
 
         try:
             self._hunks, found, self.remark = await asyncio.to_thread(made)
         except LabError as error:
-            self._hunks, found, self.remark = 0, [], ""
+            self._hunks, found, self.remark = 0, None, ""
             view.empty_text = f"This step cannot be shown: {one_line(error.message, 200)}"
         else:
             view.empty_text = "The resulting files are the same."
-        view.show(found, hunks=self._hunks)
+        view.show(found)
         self.draw()
 
     # ---- keys --------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -22,8 +22,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
-from tui.render.diff_rows import Row, RowKind, SplitRow, split_rows
-from tui.widgets.diff_line import NARROW_COLUMNS, Pen, hunk_of, matches, renumbered
+from tui.render.diff_lines import Lines
+from tui.render.diff_rows import Rows
+from tui.widgets.diff_line import NARROW_COLUMNS, Pen, matches
 from tui.widgets.sight import in_sight
 
 SPLIT_COLUMNS = 140
@@ -103,20 +104,16 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         self.clock = clock
         self.empty_text = "There is no patch to show."
         """stands there when there are no rows"""
-        self.hunks = 0
         self.kept: frozenset[int] = frozenset()
         """indices of the hunks that stay"""
         self.seen: frozenset[int] = frozenset()
         """indices of the hunks that were read to their last row"""
         self.cursor = 0
         """index of the cursor's line"""
-        self._base: Sequence[Row] = ()  # as given
-        self._given: frozenset[int] = frozenset()  # the hunks that stay in `_base`
-        self._lines: Sequence[SplitRow] = ()  # as drawn; a unified line is its own two sides
+        self._rows = Rows()
+        self._lines = Lines(self._rows, split=False)  # as drawn; a unified line is its own two sides
         self._split = False
         self._fitted = -1  # width that the lines were laid out for
-        self._heads: list[int] = []  # lines of the hunk headers, in order
-        self._last_lines: dict[int, int] = {}  # hunk -> its last line
         self._number_width = 3
         self._left = 0
         self._needle = ""
@@ -127,35 +124,38 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
 
     # ---- what a screen calls -----------------------------------------------------------------------------------
 
-    def show(self, rows: Sequence[Row], *, hunks: int) -> None:
-        """Shows another patch from its first hunk on, nothing seen yet; rows say which hunks are switched out."""
-        self._base, self.hunks = rows, hunks
-        out = {row.hunk for row in rows if not row.kept}
-        self.kept = self._given = frozenset(range(hunks)) - out
+    def show(self, rows: Rows | None) -> None:
+        """Shows another patch, or none, from its first hunk on, nothing seen yet; rows say which are switched out."""
+        self._rows = rows or Rows()
+        self.kept = self._rows.kept
         self.seen = frozenset()
-        highest = max((max(row.old_no or 0, row.new_no or 0) for row in rows), default=0)
+        highest = max((part.highest for part in self._rows.parts), default=0)
         self._number_width = max(len(str(highest)), 3)
         self._left, self._needle = 0, ""
         self._since.clear()
         self.cursor = 0
         self._lay_out()
-        self.cursor = self._heads[0] if self._heads else 0
+        self.cursor = self._lines.heads[0] if self._lines.heads else 0
         self.scroll_to(y=0)
         self.refresh()
         self._look_later()
 
     @property
+    def hunks(self) -> int:
+        return self._rows.hunks
+
+    @property
     def cursor_hunk(self) -> int | None:
         """The hunk under the cursor; None on a file's name and where there is nothing."""
-        return hunk_of(self._lines[self.cursor]) if self.cursor < len(self._lines) else None
+        return self._lines.hunk(self.cursor) if self.cursor < len(self._lines) else None
 
     def next_hunk(self) -> None:
-        at = bisect_left(self._heads, self.cursor + 1)
-        if at < len(self._heads):
+        at = bisect_left(self._lines.heads, self.cursor + 1)
+        if at < len(self._lines.heads):
             self._go_to_hunk(at)
 
     def previous_hunk(self) -> None:
-        at = bisect_left(self._heads, self.cursor)
+        at = bisect_left(self._lines.heads, self.cursor)
         if at > 0:
             self._go_to_hunk(at - 1)
 
@@ -172,7 +172,8 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         if kept == self.kept:
             return
         before, self.kept = self._lines, kept
-        self._number()
+        self._rows = self._rows.keeping(kept)
+        self._lines = self._lines.of(self._rows)
         self._strips.clear()
         for line in range(self.scroll_offset.y, min(self.scroll_offset.y + self.size.height, len(before))):
             if self._lines[line] != before[line]:
@@ -184,11 +185,9 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
             self._needle = text
             self._strips.clear()
             self.refresh()
-        if not text:
+        if not text or not self._lines:
             return False
-        count = len(self._lines)
-        for step in range(1, count + 1):
-            line = (self.cursor + (-step if backwards else step)) % count
+        for line in self._lines.around(self.cursor, text, backwards=backwards):
             if any(matches(row.text, text) for row in self._lines[line] if row):
                 self._go_to(line, centre=True)
                 return True
@@ -207,8 +206,9 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def scroll_sideways(self, delta: int) -> None:
         """For lines that are longer than the pane; the gutter stays."""
-        visible = self._lines[self.scroll_offset.y :][: self.size.height]
-        longest = max((cell_len(row.text) for pair in visible for row in pair if row), default=0)
+        top = self.scroll_offset.y
+        visible = range(top, min(top + self.size.height, len(self._lines)))
+        longest = max((cell_len(row.text) for line in visible for row in self._lines[line] if row), default=0)
         left = max(min(self._left + delta, longest - 8), 0)
         if left != self._left:
             self._left = left
@@ -243,9 +243,7 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _go_to_hunk(self, index: int) -> None:
         """The whole hunk comes into view; one that is higher than the view begins at its top."""
-        line = self._heads[index]
-        hunk = hunk_of(self._lines[line])
-        last = self._last_lines[hunk] if hunk is not None else line
+        line, last = self._lines.heads[index], self._lines.ends[index]
         if last >= self.scroll_offset.y + self.size.height:
             before = self._put_cursor(line)  # inside the new view, so scrolling leaves it alone
             self.scroll_to(y=min(line, last - self.size.height + 1) if last - line < self.size.height else line)
@@ -272,7 +270,7 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         """Notes which hunks end on the screen now, and which have for long enough to count as seen."""
         now = self.clock()
         top, bottom = self.scroll_offset.y, self.scroll_offset.y + self.size.height
-        visible = {hunk for hunk, line in self._last_lines.items() if top <= line < bottom and hunk not in self.seen}
+        visible = {hunk for hunk, line in enumerate(self._lines.ends) if top <= line < bottom and hunk not in self.seen}
         if not in_sight(self):
             visible = set()
         self._since = {hunk: self._since.get(hunk, now) for hunk in visible}
@@ -282,9 +280,7 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.ReadOn(self))
             for hunk in seen:
                 del self._since[hunk]
-            for head in self._heads:
-                if hunk_of(self._lines[head]) in seen:
-                    self._refresh_line(head)
+                self._refresh_line(self._lines.heads[hunk])
 
     def _look_later(self) -> None:
         """Looks after the next paint and once more when that has stood long enough; no timer runs in between."""
@@ -354,13 +350,11 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
     def _lay_out(self) -> None:
         """The lines for this width, with the numbers that the kept hunks give."""
         split = self.size.width >= SPLIT_COLUMNS
-        here = hunk_of(self._lines[self.cursor]) if self._lines and split != self._split else None
+        here = self.cursor_hunk if split != self._split else None
         self._split = split
-        self._number()
-        self._heads = [i for i, (left, _) in enumerate(self._lines) if left and left.kind is RowKind.HUNK]
-        self._last_lines = {hunk: i for i, pair in enumerate(self._lines) if (hunk := hunk_of(pair)) is not None}
+        self._lines = Lines(self._rows, split=split)
         if here is not None:  # lines are others now: stay at the hunk
-            self.cursor = next(line for line in self._heads if hunk_of(self._lines[line]) == here)
+            self.cursor = self._lines.heads[here]
         self.cursor = max(min(self.cursor, len(self._lines) - 1), 0)
         self._strips.clear()
         self._fitted = self.size.width
@@ -370,10 +364,6 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
     def _fit(self) -> None:
         if self._fitted != self.size.width:
             self._lay_out()
-
-    def _number(self) -> None:
-        rows = self._base if self.kept == self._given else renumbered(self._base, self.kept)
-        self._lines = split_rows(rows) if self._split else [(row, row) for row in rows]
 
     def _refresh_line(self, line: int) -> None:
         for cursor in (False, True):

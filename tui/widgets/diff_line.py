@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -123,32 +122,6 @@ class Pen:
         if old is None:
             return row.old_no if row.new_no is None else row.new_no
         return row.old_no if old else row.new_no
-
-
-def renumbered(rows: Sequence[Row], kept: Iterable[int]) -> list[Row]:
-    """The rows as they are when these hunks stay: a hunk that goes moves the new numbers after it."""
-    kept = frozenset(kept)
-    out: list[Row] = []
-    moved = 0  # new numbers of this file are this much larger than in `rows`
-    previous: int | None = None
-    for row in rows:
-        if row.kind in (RowKind.FILE, RowKind.HUNK):
-            moved, previous = 0 if row.kind is RowKind.FILE else moved, None
-        stays = row.hunk is None or row.hunk in kept
-        number = None if row.new_no is None else row.new_no + moved
-        if row.kind is RowKind.ADDED:
-            number = None if not stays else number if number is not None else previous and previous + 1
-            moved += stays - row.kept
-        elif row.kind is RowKind.REMOVED:
-            moved -= stays - row.kept
-        previous = number if number is not None else previous
-        out.append(row if (number, stays) == (row.new_no, row.kept) else row._replace(new_no=number, kept=stays))
-    return out
-
-
-def hunk_of(pair: SplitRow) -> int | None:
-    row = pair[0] or pair[1]
-    return row.hunk if row else None
 
 
 def matches(text: str, needle: str) -> list[int]:

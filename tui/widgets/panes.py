@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
 from tui.actions import key_of
+from tui.rooms import AlikeRows, Column, Columns
 from tui.widgets.chart import Chart
 from tui.widgets.classes import wear
 from tui.widgets.diff import DiffView
@@ -48,7 +48,7 @@ def layout(width: int, current: str, *, lower: str, zoomed: bool, listed: bool) 
     return ("list", "diff") if listed else ("diff", "why", lower)
 
 
-class Panes(Widget):
+class Panes(AlikeRows, Widget):
     """Diff, Why, Curves, Log and the list; one of them is the current one, which the keys move."""
 
     DEFAULT_CSS = """
@@ -83,22 +83,22 @@ class Panes(Widget):
     def compose(self) -> ComposeResult:
         yield Line(id="tabs")
         self._class_by(self.in_sight)
-        with Horizontal(id="columns"):
-            with Vertical(id="list-pane", classes="pane"):
+        with Columns(id="columns"):
+            with Column(id="list-pane", classes="pane"):
                 yield Line(id="list-title", classes="pane-title")
                 yield ExperimentList(id="list")
-            with Vertical(id="diff-pane", classes="pane"):
+            with Column(id="diff-pane", classes="pane"):
                 yield Line(id="diff-title", classes="pane-title")
                 yield DiffView(id="diff")
-            with Vertical(id="side"):
-                with Vertical(id="why-pane", classes="pane"):
+            with Column(id="side"):
+                with Column(id="why-pane", classes="pane"):
                     yield Line(id="why-title", classes="pane-title")
                     yield TextPane(id="why")
-                with Vertical(id="curves-pane", classes="pane"):
+                with Column(id="curves-pane", classes="pane"):
                     yield Line(id="curves-title", classes="pane-title")
                     yield Chart(id="chart", symbols=self._symbols, slow=self._slow)
                     yield Gauges(id="gauges", symbols=self._symbols)
-                with Vertical(id="log-pane", classes="pane"):
+                with Column(id="log-pane", classes="pane"):
                     yield Line(id="log-title", classes="pane-title")
                     yield LogTail(id="log")
 

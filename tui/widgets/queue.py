@@ -70,23 +70,25 @@ class ExperimentList(ScrollView, can_focus=False):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 (Textual's word)
         super().__init__(id=id, classes=classes)
         self._rows: tuple[Summary, ...] = ()
-        self._given: tuple[object, object, object] = (None, None, None)
+        self._given: tuple[object, object] = (None, None)
         self._shown: int | None = None
         self._cursor: int | None = None
         self._active = False
 
     def show(self, queue: Sequence[Summary], history: Sequence[Summary], shown: int | None) -> None:
         """Put these rows into the list."""
-        given = (queue, history, shown)
-        if all(new is old for new, old in zip(given, self._given, strict=True)):
+        if shown != self._shown:
+            self._shown = shown
+            self.refresh()
+        if queue is self._given[0] and history is self._given[1]:
             return
-        self._given = given
+        self._given = (queue, history)
         waiting = {summary.id for summary in queue}
         rows = (*queue, *(summary for summary in history if summary.id not in waiting))
-        if rows == self._rows and shown == self._shown:
+        if rows == self._rows:
             return
         at = self.cursor_id
-        self._rows, self._shown = rows, shown
+        self._rows = rows
         self._cursor = next((i for i, summary in enumerate(rows) if summary.id == at), None)
         self.virtual_size = Size(self.size.width, len(rows))
         self.refresh()

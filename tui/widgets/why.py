@@ -32,6 +32,8 @@ MARKS = {
     RunState.VOID: ("■", "$text-warning"),
     RunState.LOST: ("?", "$text-warning"),
 }
+FINDINGS = 100
+"""that are listed, the worst first: a rewrite can have thousands, and to wrap them all takes half a second"""
 Part = str | Content | tuple[str, str]
 
 
@@ -48,8 +50,9 @@ def why(detail: Detail, lab: Snapshot) -> Content:
         parts += [("Problem\n", "bold $text-error"), f"{clean(detail.problem)}\n\n"]
     if detail.findings:
         parts.append(("Look at\n", "bold $text-warning"))
-        parts += [part for finding in detail.findings for part in _finding(finding)]
-        parts.append("\n")
+        parts += [part for finding in detail.findings[:FINDINGS] for part in _finding(finding)]
+        more = len(detail.findings) - FINDINGS
+        parts.append((f"and {more:,} more, none of them worse\n\n", "$foreground-muted") if more > 0 else "\n")
     parts += _runs(detail.runs, lab)
     parts += _reviews(detail.reviews, lab.at)
     parts += _facts(detail, lab)
