@@ -16,9 +16,11 @@ PHASES = dict(zip(phases.NAMES, ("queue", "starting", "compiling", "training", "
 """the keys of `detail["seconds"]`, in order, and what the screen calls them"""
 PRESENT = {
     "preparing": "start", "starting": "start", "compiling": "compile", "waiting": "queue", "training": "train",
-    "saving": "train", "evaluating": "evaluate", "done": "judge",
+    "saving": "train", "done": "evaluate", "evaluating": "evaluate",
 }  # fmt: skip
-"""what a run says that it is doing -> the phase that takes the time; one that stands ready waits for the device"""
+"""what a live run says that it is doing -> the phase that takes the time: one that stands ready waits for the device,
+`done` is a trainer's last word, and the evaluator starts
+"""
 LEAST_SHARE = 0.02
 """of the budget that must be spent before the pace says anything"""
 ALONE = ("start", "compile", "train", "evaluate")

@@ -82,7 +82,12 @@ def test_mistakes_have_exit_codes_and_name_the_next_step(lab: Lab, capsys: pytes
     root = str(lab.root)
     assert run(["status", str(lab.root / "nowhere")]) == EXIT_WRONG
     assert "autoresearch-tui init" in capsys.readouterr().err
-    assert run(["list", root]) == EXIT_WRONG  # not started yet: there is no record
+    assert run(["list", root]) == EXIT_WRONG
+    told = capsys.readouterr().err
+    assert "has not been started yet" in told
+    assert "init" not in told  # it is made: starting it is what is missing
+    assert run(["replay", str(lab.root / "nowhere")]) == EXIT_WRONG
+    assert "is not a lab" in capsys.readouterr().err  # before it asks for a terminal
     assert run(["pause", root]) == 0
     assert run(["show", root, "99"]) == EXIT_WRONG
     assert "list LAB" in capsys.readouterr().err
@@ -90,6 +95,12 @@ def test_mistakes_have_exit_codes_and_name_the_next_step(lab: Lab, capsys: pytes
     assert run(["veto", root, "1"]) == EXIT_WRONG
     assert "--reason" in capsys.readouterr().err
     assert run(["nonsense-lab/really", "--bogus"]) == EXIT_WRONG
+
+
+def test_a_profile_that_does_not_exist_makes_no_lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(tmp_path / "lab"), "--profile", "tset"]) == EXIT_WRONG
+    assert "there are: test, cpu" in capsys.readouterr().err
+    assert not (tmp_path / "lab").exists()
 
 
 def test_a_lab_that_was_tampered_with_fails_verification(lab: Lab) -> None:

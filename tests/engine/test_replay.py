@@ -21,6 +21,7 @@ from core.replay.recording import ENDED
 from core.requests import Approve, Defer, Ping, SetAutonomy, Tell, Undo, Veto, ask
 from core.store import Reader
 from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
+from tests.tui.cockpit import driven
 from tests.unit.report_lab import Session
 
 BETTER = ("LEVEL = 2.0", "LEVEL = 1.97")
@@ -207,7 +208,7 @@ async def test_the_screen_follows_a_replay(recorded: Lab) -> None:
 
     with playing(recorded, speed=1000.0) as show:
         app = AutoresearchApp(show.lab, read_only=True, now=show.now)
-        async with app.run_test(size=(120, 36)) as pilot:
+        async with driven(app, (120, 36)) as pilot:
             deadline = time.monotonic() + 60
             while len(app.client.snapshot.history) < 4 or app.client.snapshot.live or not show.stage.over:
                 assert time.monotonic() < deadline, "the screen never saw the end"

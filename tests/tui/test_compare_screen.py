@@ -15,6 +15,7 @@ from tests.tui.cockpit import Human
 from tests.tui.golden import is_golden
 from tests.tui.research_desk import opened, researched
 from tui.screens.compare import Compare
+from tui.widgets.diff import DiffView
 
 SIZES = ((80, 24), (120, 36), (160, 50))
 
@@ -167,3 +168,15 @@ async def test_a_step_of_the_crosshair_repaints_little(lab: SampleLab) -> None:
         screen.overlay.refresh = counted  # type: ignore[method-assign, assignment]
         await human.press("left")
         assert 0 < sum(cells) <= 4 * screen.overlay.size.height
+
+
+async def test_nothing_of_what_was_compared_before_stands_under_the_new_names(lab: SampleLab) -> None:
+    first, second, third = measured(lab, 3)
+    async with comparing(lab, [first, second]) as (human, screen):
+        code = screen.query_one(DiffView)
+        await human.until(lambda: code.hunks, "the code")
+        screen.take((third,))
+        assert code.hunks == 0
+        screen.draw()
+        assert screen.overlay.empty_text == "The runs are being read."
+        await human.until(lambda: screen.found.sides, "what is compared")

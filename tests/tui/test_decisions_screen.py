@@ -188,8 +188,9 @@ async def test_without_a_review_the_screen_says_what_will_stand_here(tmp_path: P
     lab = build(tmp_path / "lab", "empty")
     async with on_decisions(lab, (80, 24)) as (human, screen):
         await human.sees("No review yet")
-        await human.press("f", "t")
+        await human.press("f")
         await human.is_told("nothing was decided yet")
+        await human.press("t")
         await human.is_told("the autonomy dial has let nothing through yet")
         await human.press("tab", "tab")
         await human.sees("how often an approval was kept will stand here")

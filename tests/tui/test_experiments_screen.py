@@ -183,8 +183,9 @@ async def test_an_empty_lab_says_what_to_do(tmp_path: Path) -> None:
     async with on_experiments(lab, (80, 24)) as (human, _):
         await human.sees("No experiment yet")
         assert "i gives the researcher an idea" in human.screen
-        await human.press("space", "enter", "c")
+        await human.press("space")
         await human.is_told("no experiment is listed")
+        await human.press("enter", "c")
         await human.is_told("there is no experiment to compare")
     lab.close()
 

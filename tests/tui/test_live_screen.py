@@ -680,7 +680,7 @@ async def test_runs_that_ended_before_the_first_step_say_so(tmp_path: Path) -> N
         lab.ends(lab.starts(approved(lab)), RunState.CRASHED, error="ImportError: no module named x")
 
     async with on_live(tmp_path, story) as (human, _):
-        await human.sees("No points yet")
+        await human.sees("No points: the run ended before its first training step.")
         await human.sees("ImportError: no module named x")
         await human.press("L")
         await human.is_told("no points yet")

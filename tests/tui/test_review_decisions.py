@@ -159,6 +159,7 @@ async def test_undo_brings_the_proposal_back_to_the_screen(tmp_path: Path) -> No
         await human.is_told("#6 approved")
         await human.press("u")
         await human.is_told("#6: the decision is taken back")
+        assert not any("#6 approved" in toast for toast in human.toasts)  # words of an earlier key would contradict
         assert human.asked[1:] == [Undo(6)]
         await human.until(lambda: human.review.shown and human.review.shown.id == 6)
         assert human.review.shown is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from core.models import Autonomy, Decision, Purpose
 from tests.sample_lab import STATES, SampleLab
 from tests.tui.cockpit import cockpit
 from tests.tui.golden import is_golden
+from tui.research import Research
+from tui.snapshot import LabNote, PreparationNote, ResearcherNote, Snapshot
+from tui.widgets.states import notice
+from tui.widgets.writing import writing
 
 SAYS = {
     "waiting": ("WAITS FOR YOU", "1 of 3", "offline researcher", "sandbox A", "MANUAL", "11s left", "a approve"),
@@ -80,6 +85,40 @@ async def test_the_screen_is_as_it_was_read_and_approved(
 def _last_row(diff: object, hunk: int) -> int:
     lines = [n for n, pair in enumerate(diff._lines) if any(row and row.hunk == hunk for row in pair)]  # type: ignore[attr-defined]
     return max(lines)
+
+
+async def test_how_far_a_run_is_stands_on_the_screen_once(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, "waiting") as human:
+        run = human.review.lab.run
+        assert run is not None
+        assert run.phase == "training"
+        assert run.experiment_id is not None
+        human.review.open(run.experiment_id)
+        await human.sees("is running")
+        assert human.screen.count("55%") == 1
+
+
+async def test_where_something_was_proposed_before_no_first_proposal_is_promised(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, "worse") as human:
+        note = ResearcherNote(state="thinking", kind="offline")
+        lab = replace(human.review.lab, researcher=note, lab=LabNote(profile="test"))
+        said = notice(lab, None, now=lab.at, can_start=True)
+    assert said is not None
+    assert said.title == "Nothing waits for a review."
+    assert "The next proposal comes up here by itself." in said.lines
+    assert any("the small test profile" in line for line in said.lines)
+
+
+def test_what_is_wrong_in_the_configuration_is_read_again_by_the_next_engine() -> None:
+    failed = PreparationNote(state="failed", error="no profile 'tset'", hint="target.profile in autoresearch.toml")
+    said = notice(Snapshot(preparation=failed), None, now=0.0, can_start=True)
+    assert said is not None
+    assert "autoresearch-tui stop LAB" in said.next
+
+
+def test_what_the_researcher_does_next_is_not_guessed_before_the_configuration_is_read() -> None:
+    lab = Snapshot(researcher=ResearcherNote(state="idle", kind="offline"))
+    assert "writes the next one" not in writing(lab, Research(), (), can_start=True).plain
 
 
 # ---- the engine and the record -------------------------------------------------------------------------------------

@@ -63,6 +63,18 @@ async def test_without_points_it_says_when_the_curve_begins() -> None:
         assert app.rows()[-1] == "loss: no value yet"
 
 
+async def test_a_run_that_ended_without_a_point_promises_none() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.chart.show(NOTHING, None, title="loss")
+        await pilot.pause()
+        assert app.rows()[-1] == "loss: no value yet"
+        app.chart.show(NOTHING, None, title="loss", over=True)
+        await pilot.pause()
+        assert app.rows()[1] == "No points: the run ended before its first training step."
+        assert app.rows()[-1] == "loss: no value"
+
+
 async def test_a_curve_over_the_champion_is_told_in_words_below() -> None:
     app = ChartApp()
     async with app.run_test(size=(80, 20)):

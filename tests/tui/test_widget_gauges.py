@@ -169,3 +169,17 @@ async def test_hostile_names_and_numbers_fit_any_width(size: tuple[int, int]) ->
         strips = [app.gauges.render_line(y) for y in range(app.gauges.size.height)]
         assert all(strip.cell_length == app.gauges.size.width for strip in strips)
         assert not any("\x1b" in strip.text for strip in strips)
+
+
+async def test_samples_of_a_run_that_is_over_say_how_old_they_are() -> None:
+    app = GaugeApp()
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.gauges.show([processor()], now=1010.0)
+        await pilot.pause()
+        assert "ago" not in app.rows()[0]
+        app.gauges.show([processor()], now=1250.0)
+        await pilot.pause()
+        assert app.rows()[0].endswith("4m ago")
+        app.gauges.show([processor(at=1251.0)], now=1252.0)
+        await pilot.pause()
+        assert "ago" not in app.rows()[0]

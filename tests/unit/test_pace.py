@@ -171,3 +171,10 @@ def test_the_width_of_a_chart_stays_while_it_is_about_right() -> None:
     assert ends.of(run(progress=0.2), curve(12.1)) == first
     assert ends.of(run(progress=0.3), curve(30.0)) == pytest.approx(103.0)
     assert ends.of(run(progress=0.01), curve(1.0)) is None
+
+
+def test_a_trainer_that_is_done_leaves_the_evaluation_ahead_and_not_behind() -> None:
+    told = stages(run(phase="done", seconds={"queue": 0.5, "start": 6.0, "train": 30.0}))
+    assert told["training"][0] == "done"
+    assert told["evaluating"][0] == "now"
+    assert told["judging"][0] == "ahead"

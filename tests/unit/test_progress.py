@@ -123,3 +123,24 @@ def test_any_numbers_can_be_drawn(found: list[tuple[float | None, Ink]], band: f
     reigns = tuple(Reign(d.number, d.value) for d in dots if d.value is not None and abs(d.value) < 1e100)[:5]
     rows, _ = draw(Progress(dots, reigns, band=band, last=len(dots)), 50, 9, symbols)
     assert [len(row) for row in rows] == [50] * 9
+
+
+def test_a_result_on_the_champions_own_row_is_seen_on_its_line() -> None:
+    lab = Progress(dots=(Dot(1, 1.842, Ink.TRIED),), reigns=(Reign(0, 1.842),), band=0.004, last=4)
+    rows, frame = draw(lab, 60, 12, Symbols.ASCII)
+    assert frame is not None
+    assert rows[frame.row(1.842)][frame.left + frame.column(1)] == (".", Ink.TRIED)
+
+
+def test_the_number_of_what_has_no_metric_stands_beside_its_mark() -> None:
+    lab = Progress(dots=(Dot(3, None, Ink.TRIED),), reigns=(Reign(0, 1.842),), band=0.004, last=4)
+    assert "x3" in text(lab).splitlines()[-1]
+
+
+def test_a_number_that_the_cursor_stands_in_goes_whole() -> None:
+    lab = Progress(dots=(), reigns=(Reign(0, 1.842),), band=0.004, last=20)
+    rows, frame = draw(lab, 60, 12, Symbols.ASCII)
+    floor = "".join(char for char, _ in with_cursor(rows, frame, 10, Symbols.ASCII)[-1])
+    assert "5" in floor
+    assert "^" in floor
+    assert "^0" not in floor

@@ -52,6 +52,17 @@ def needs_terminal() -> None:
         raise LabError("the screen cannot be drawn on this terminal (TERM=dumb)", hint=instead)
 
 
+def record(lab: Lab) -> Reader:
+    """The record of a lab.
+
+    Raises:
+        LabError: no engine has made it yet.
+    """
+    if not lab.database.exists():
+        raise LabError(f"{lab.root} has not been started yet: there is no record", hint=f"autoresearch-tui {lab.root}")
+    return Reader(lab.database)
+
+
 def existing(reader: Reader, experiment_id: str) -> Experiment:
     digits = experiment_id.removeprefix("#")
     experiment = reader.experiment(int(digits)) if digits.isascii() and digits.isdigit() and len(digits) < 18 else None
@@ -62,7 +73,7 @@ def existing(reader: Reader, experiment_id: str) -> Experiment:
 
 def waiting(lab: Path, experiment_id: str) -> tuple[Lab, Experiment]:
     found = find(lab)
-    return found, existing(Reader(found.database), experiment_id)
+    return found, existing(record(found), experiment_id)
 
 
 def send(lab: Lab, request: Request, *, start: bool) -> dict[str, Any]:

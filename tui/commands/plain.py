@@ -100,7 +100,7 @@ class PlainReview:
         self.prompt()
         for line in lines:
             word, _, rest = line.strip().partition(" ")
-            if word == "quit":
+            if word in ("quit", "q", "exit"):
                 return 0
             try:
                 if not self.obey(word.lower(), rest.strip()):
@@ -126,7 +126,7 @@ class PlainReview:
                 self.undo()
             case "next":
                 return self.next()
-            case "help":
+            case "help" | "?":
                 narrate(WORDS)
             case _:
                 raise LabError(f"{one_line(word, 40)!r} is no word of this session", hint=WORDS)

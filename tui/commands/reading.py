@@ -27,6 +27,7 @@ from tui.commands.frame import (
     narrate,
     needs_terminal,
     print_data,
+    record,
     send,
 )
 from tui.personal import who
@@ -67,7 +68,7 @@ def status(lab: Path, as_json: bool, gain: float | None) -> None:
         lines.append(f"measured    {ago(time.time() - body['manifest']['at'])}: {body['manifest']['words']}")
     lines += [
         f"waiting     {len(body['waiting'])} for a review" + "".join(f" #{i}" for i in body["waiting"][:8]),
-        "verdicts    " + ", ".join(f"{n} {verdict}" for verdict, n in body["verdicts"].items() if n),
+        "verdicts    " + (", ".join(f"{n} {verdict}" for verdict, n in body["verdicts"].items() if n) or "none yet"),
         f"spent       {used['device_hours']:.1f} device hours, {used['tokens']:,} tokens"
         + (f", {used['cost']:.2f} ({number(used['cost_per_keep'], 2)} a keep)" if used["cost"] is not None else ""),
         "devices     " + ", ".join(f"{d['name']} ({d['class']})" for d in body["devices"]),
@@ -81,7 +82,7 @@ def status(lab: Path, as_json: bool, gain: float | None) -> None:
 @click.option("--tsv", is_flag=True, help="Upstream's columns: commit val_bpb memory_gb status description.")
 def list_(lab: Path, as_json: bool, tsv: bool) -> None:
     """A row an experiment."""
-    reader = Reader(find(lab).database)
+    reader = record(find(lab))
     if tsv:
         for line in report.tsv(reader):
             click.echo("\t".join(clean(cell).replace("\t", " ") for cell in line))
@@ -102,7 +103,7 @@ def list_(lab: Path, as_json: bool, tsv: bool) -> None:
 @json_option
 def show(lab: Path, experiment_id: str, as_json: bool) -> None:
     """One experiment whole: texts, patch, reviews, runs."""
-    reader = Reader(find(lab).database)
+    reader = record(find(lab))
     experiment = existing(reader, experiment_id)
     body = report.whole(reader, experiment)
     lines = [
@@ -117,7 +118,11 @@ def show(lab: Path, experiment_id: str, as_json: bool) -> None:
         "",
         *(body["patch"] or "no patch").splitlines(),
         "",
-        *[f"review: {r['decision']} by {r['actor']} via {r['via']} {r['reason']}".rstrip() for r in body["reviews"]],
+        *[
+            f"review: {r['decision']} by {r['actor']} via {r['via']} "
+            f"{'(taken back) ' if r['undone_at'] is not None else ''}{r['reason']}".rstrip()
+            for r in body["reviews"]
+        ],
         *[
             f"run {r['id']}: {r['purpose']} seed {r['seed']} {r['state']} {number(r['metric'])} "
             f"{r['error'] or phases.words(r['detail'].get('seconds') or {})}"
@@ -148,11 +153,13 @@ def report_(lab: Path, out: Path | None) -> None:
 )  # fmt: skip
 def replay(lab: Path, speed: float) -> None:
     """Show a recorded session on the screen as it happened; the lab is only read."""
+    found = find(lab)
+    record(found)
     needs_terminal()
     from core.replay import playing
     from tui.app import AutoresearchApp, guarded_stderr
 
-    with playing(find(lab), speed=speed) as show:
+    with playing(found, speed=speed) as show:
         narrate(f"{duration(show.session_seconds)} of work in {duration(show.pace.seconds)}; q leaves")
         app, log = AutoresearchApp(show.lab, read_only=True, now=show.now), show.lab.root / "tui.log"
         with guarded_stderr(log):

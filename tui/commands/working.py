@@ -13,7 +13,7 @@ import click
 
 from core import secrets
 from core.engine.start import answers, start_detached
-from core.errors import StoreError
+from core.errors import LabError, StoreError
 from core.lab import Lab, create, find
 from core.models import Autonomy
 from core.requests import StopEngine
@@ -123,10 +123,21 @@ def make(path: Path, *, profile: str, corpus: str, measure: bool = False) -> Lab
         if profile != "cpu":
             gigabytes = found[0].memory / 2**30
             profile, sizes = fitted(profile, gigabytes, measure_on=found[0].name if measure else "")
+    else:
+        known(profile)
     lab = create(path, profile=profile, corpus=corpus, sizes=sizes)
     changed = "".join(f", {value} {name}" for name, value in sizes.items())
     narrate(f"made the lab {lab.root} (profile {profile}{changed}, corpus {corpus})")
     return lab
+
+
+def known(profile: str) -> None:
+    """Raises LabError where the target has no such profile: better here than in the lab's first minute."""
+    command = [sys.executable, "-m", "nanochat.profiles", profile]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if said.returncode != 0:
+        problem = one_line(said.stderr, 300) or f"no profile {profile!r}"
+        raise LabError(problem, hint="--profile auto takes the one that fits this machine; nothing was made")
 
 
 def fitted(profile: str, gigabytes: float, *, measure_on: str = "") -> tuple[str, dict[str, int]]:

@@ -378,6 +378,9 @@ def in_words(series: Series, champion: Series | None = None, digits: int = 3) ->
         return text
     difference = at_equal_time(series, champion)
     if difference is None:
+        until = champion.t[-1] if champion.t else math.nan
+        if until < series.t[last] and _when(until) != _when(series.t[last]):
+            return f"{text}, the champion's curve ends at {_when(until)}"
         return f"{text}, the champion has no value at that time"
     amount = number(abs(difference), digits)
     if float(amount.replace(",", "").replace("∞", "inf")) == 0:

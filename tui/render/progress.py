@@ -122,7 +122,10 @@ def draw(progress: Progress, columns: int, lines: int, symbols: Symbols = Symbol
     _band(cells, frame, progress, signs[Ink.BAND])
     crowded = len(progress.dots) > CROWDED * frame.across
     _tried(cells, frame, [dot for dot in progress.dots if crowded or dot.ink is Ink.TRIED], symbols)
+    covered = [row.copy() for row in cells]
     _champion(cells, frame, progress.reigns, symbols)
+    if not crowded:
+        _on_the_line(cells, covered)
     for dot in sorted(progress.dots, key=lambda dot: dot.ink):
         if dot.value is None or not math.isfinite(dot.value):
             floor[frame.column(dot.number)] = (signs[Ink.FAILED], Ink.FAILED)
@@ -137,7 +140,13 @@ def with_cursor(rows: Rows, frame: Frame | None, experiment: int | None, symbols
     if frame is None or experiment is None or not 0 < experiment <= frame.last:
         return rows
     at = frame.left + frame.column(experiment)
-    floor = list(rows[-1])
+    floor, first, last = list(rows[-1]), at, at
+    while floor[first][0].isdigit() and floor[first - 1][0].isdigit():
+        first -= 1
+    while last + 1 < len(floor) and floor[at][0].isdigit() and floor[last + 1][0].isdigit():
+        last += 1
+    # a number that the mark stands in goes whole: what would be left of it is another number
+    floor[first : last + 1] = [("-" if symbols is Symbols.ASCII else "─", None)] * (last + 1 - first)
     floor[at] = ("^" if symbols is Symbols.ASCII else "▲", Ink.CURSOR)
     return (*rows[:-1], tuple(floor))
 
@@ -240,6 +249,14 @@ def _champion(cells: list[list[Cell]], frame: Frame, reigns: Sequence[Reign], sy
         before = row
 
 
+def _on_the_line(cells: list[list[Cell]], covered: list[list[Cell]]) -> None:
+    """Most results lie near the champion's: where they are few, its line leaves them in sight."""
+    for row, line in enumerate(covered):
+        for column, (_, ink) in enumerate(line):
+            if ink == Ink.TRIED and cells[row][column][0] in "─-":
+                cells[row][column] = line[column]
+
+
 def _mark(cells: list[list[Cell]], frame: Frame, dot: Dot, sign: str) -> None:
     row = min(frame.tall - 1, max(0, frame.row(dot.value or 0.0)))
     cells[row][frame.column(dot.number)] = (sign, dot.ink)
@@ -296,6 +313,10 @@ def _framed(cells: list[list[Cell]], floor: list[Cell], frame: Frame, labels: di
     free = 0
     for experiment in _ticks(frame):
         text, start = str(experiment), frame.column(experiment)
+        while start < frame.across and floor[start][1] is Ink.FAILED:
+            start += 1  # beside the mark of what has no metric, not over it
+        if any(ink is Ink.FAILED for _, ink in floor[start : start + len(text)]):
+            continue
         if free <= start and start + len(text) < frame.across:
             floor[start : start + len(text)] = [(char, None) for char in text]
             free = start + len(text) + 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from core.models import Series
+from core.models import LIVE_RUNS, Series
 from tui.actions import BY_ID, key_of, keys_of
 from tui.detail import with_live
 from tui.pace import Ends
@@ -68,7 +68,7 @@ class Drawing:
         """What changes by the clock alone."""
         self.activity()
         self.banner()
-        self.screen.panes.gauges.show(self.screen.lab.gauges)
+        self.screen.panes.gauges.show(self.screen.lab.gauges, now=self.screen.client.now())
 
     def activity(self) -> None:
         """The second row."""
@@ -115,12 +115,15 @@ class Drawing:
             panes.chart.show(Series(name, (), (), ()), None, note="no run yet")
             return
         words = f"run {run.id}, {PURPOSES[run.purpose]} seed {run.seed}"
+        who = whose(run)
+        if run.experiment_id != screen.desk.shown and who != PURPOSES[run.purpose]:
+            words = f"{who} {words}"  # nothing of what is shown has run: it is another one's
         panes.inform(curves=words, log=words)
         behind = screen.client.champion_run(run.seed)
         curve = screen.client.curve(run.id, name)
         champion = screen.client.curve(behind.id, name) if behind and behind.id != run.id else None
         title = f"{whose(run)} {name}"
-        panes.chart.show(curve, champion, title=title, end=self._ends.of(run, curve))
+        panes.chart.show(curve, champion, title=title, end=self._ends.of(run, curve), over=run.state not in LIVE_RUNS)
 
     def diff_facts(self) -> None:
         """Size of the patch, the hunk under the cursor, what is out and what was seen."""

@@ -45,7 +45,7 @@ class LiveDrawing:
         self._line("run").show_parts(self._run())
         self._line("strip").show_parts(strip(found, rest), 1)
         screen.query_one(Phases).show(found, rest)
-        screen.query_one(Gauges).show(lab.gauges)
+        screen.query_one(Gauges).show(lab.gauges, now=screen.client.now())
         self._titles()
         self._line("keys").show_parts(screen.keys(), 1)
 
@@ -63,7 +63,7 @@ class LiveDrawing:
             champion = screen.client.curve(behind.id, name) if behind is not None else None
             return Curve(series, champion, self._ends.of(run, series))
 
-        screen.charts.show(screen.names, find, title=whose(run))
+        screen.charts.show(screen.names, find, title=whose(run), over=run.state not in LIVE_RUNS)
 
     # ---- parts -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
+from textual.notifications import Notification, Notify
 from textual.screen import Screen
 
 from core.text import clean
@@ -42,6 +43,8 @@ class Page(StillBelow, Screen[None]):
         self.drawn_for = Size()
         """the window that the last picture was made for, where a screen notes it"""
         self._too_small: TooSmall | None = None
+        self._said: Notification | None = None
+        """the toast that answered the last key"""
 
     def action_act(self, action_id: str) -> None:
         """Every key, click and command comes through here: a disabled action says why instead of acting."""
@@ -52,10 +55,16 @@ class Page(StillBelow, Screen[None]):
         raise NotImplementedError
 
     def toast(self, words: str, hint: str = "", *, severity: str = "information", seconds: float = 5.0) -> None:
-        """A few words in the corner; data, never markup."""
+        """A few words in the corner; data, never markup. They answer the newest key: what answered an earlier one goes,
+        unless it was an error.
+        """
         text = clean(f"{words}\n{hint}" if hint else words)
         level = severity if severity in ("warning", "error") else "information"
-        self.notify(text, severity=level, timeout=seconds, markup=False)  # type: ignore[arg-type]
+        if self._said is not None:
+            self.app._unnotify(self._said, refresh=False)
+        note = Notification(text, severity=level, timeout=seconds, markup=False)  # type: ignore[arg-type]
+        self._said = note if level != "error" else None
+        self.app.post_message(Notify(note))
 
     @on(Line.Pressed)
     def pressed(self, event: Line.Pressed) -> None:

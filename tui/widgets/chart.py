@@ -69,6 +69,7 @@ class Chart(Widget):
         """the first fifth of the curve decides the height of the window too"""
         self._series, self._champion, self._end = NOTHING, NOTHING, 0.0
         self._words = ("", "", "")  # title, unit, note
+        self._over = False
         self._drawing: Drawing | None = None
         self._head, self._foot = "", ""
         self._names: list[str] = []  # component class of each trace
@@ -88,13 +89,17 @@ class Chart(Widget):
         unit: str = "",
         note: str = "",
         end: float | None = None,
+        over: bool = False,
     ) -> None:
-        """The newest state of the curve. `end`: training seconds the run will take, where known."""
-        new = (series, champion or NOTHING, end or 0.0, (title, unit, note))
-        if new == (self._series, self._champion, self._end, self._words):
+        """The newest state of the curve. `end`: training seconds the run will take, where known; `over`: it has ended,
+        no point will follow.
+        """
+        new = (series, champion or NOTHING, end or 0.0, (title, unit, note), over)
+        if new == (self._series, self._champion, self._end, self._words, self._over):
             return
         other = (series.name, title, new[1].step[:1]) != (self._series.name, self._words[0], self._champion.step[:1])
-        self._series, self._champion, self._end, self._words = new
+        other = other or (over != self._over and not series.step)
+        self._series, self._champion, self._end, self._words, self._over = new
         self._stale = True
         if other and self._visible:
             self._repaint()  # another curve: its window starts afresh, and whoever asked for it does not wait
@@ -137,6 +142,8 @@ class Chart(Widget):
     @property
     def summary(self) -> str:
         """What the chart says, in one line."""
+        if self._over and not self._series.value:
+            return f"{one_line(self._series.name, 40)}: no value"
         return in_words(self._series, self._champion if self._champion.step else None)
 
     # ---- when to paint -----------------------------------------------------------------------------------------
@@ -247,7 +254,11 @@ class Chart(Widget):
         if y == height - 1 and not self.compact:
             return self._text(self._foot, "")
         if self._drawing.window is None and y == 1:
-            words = "No points yet" if self.compact else "No points yet: the curve begins with the first training step."
+            if self._over:
+                words = "No points" if self.compact else "No points: the run ended before its first training step."
+            else:
+                words = "No points yet"
+                words += "" if self.compact else ": the curve begins with the first training step."
             return self._text(words, "chart--champion")
         rows = self._drawing.rows
         return self._cells(rows[y - 1]) if y - 1 < len(rows) else Strip.blank(width, self.rich_style)

@@ -93,6 +93,7 @@ class ChartGrid(Widget):
         self.names: tuple[str, ...] = ()
         """every curve of the run"""
         self._find: Callable[[str], Curve] = nothing
+        self._over = False
         self._title = ""
         self._arranged: Arrangement | None = None
 
@@ -106,11 +107,11 @@ class ChartGrid(Widget):
 
     # ---- what a screen calls -----------------------------------------------------------------------------------
 
-    def show(self, names: Sequence[str], find: Callable[[str], Curve], *, title: str = "") -> None:
+    def show(self, names: Sequence[str], find: Callable[[str], Curve], *, title: str = "", over: bool = False) -> None:
         """The newest state of a run's curves; those that are in sight are asked for with `find`. `title` stands before
-        the name of the large one.
+        the name of the large one; `over`: the run has ended.
         """
-        self.names, self._find, self._title = tuple(names), find, title
+        self.names, self._find, self._title, self._over = tuple(names), find, title, over
         if self.large not in self.names and names:
             self.large = names[0]
         self._fill()
@@ -186,10 +187,10 @@ class ChartGrid(Widget):
         name = self.large or "loss"
         large = self._find(name) if self.names else nothing(name)
         title = f"{self._title} {one_line(name, 40)}".strip()
-        self.chart.show(large.series, large.champion, title=title, end=large.end)
+        self.chart.show(large.series, large.champion, title=title, end=large.end, over=self._over)
         for chart, name in zip(self._small, self.small_names, strict=False):
             curve = self._find(name)
-            chart.show(curve.series, curve.champion, title=name, end=curve.end)
+            chart.show(curve.series, curve.champion, title=name, end=curve.end, over=self._over)
 
     def _arrange(self) -> None:
         width, height = self.size

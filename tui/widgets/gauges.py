@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.store.reader import Gauge
-from core.text import UNKNOWN, bytes_text, one_line
+from core.text import UNKNOWN, ago, bytes_text, one_line
 
 BUCKET_SECONDS = 5.0
 """one step of the history; older steps move only when a new one begins, so that most samples change one cell"""
@@ -73,11 +73,15 @@ class Gauges(Widget):
         self.empty_text = empty_text
         self._latest: dict[str, Gauge] = {}
         self._history: dict[str, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self._age = ""
+        """how long ago the newest sample was taken, where that is not now"""
         self._lines: list[list[Run]] = []
         self._fitted = 0  # width that they were drawn for
 
-    def show(self, gauges: Sequence[Gauge]) -> None:
-        """Takes in samples, oldest first, of any devices; those it has seen already change nothing."""
+    def show(self, gauges: Sequence[Gauge], *, now: float | None = None) -> None:
+        """Takes in samples, oldest first, of any devices; those it has seen already change nothing. `now`: devices are
+        asked while something runs, so the newest sample may be an old one, and then says so.
+        """
         for sample in gauges:
             known = self._latest.get(sample.device)
             if known is not None and sample.at <= known.at:
@@ -86,6 +90,9 @@ class Gauges(Widget):
             self._latest[gauge.device] = gauge
             if gauge.utilization is not None:
                 self._remember(self._history[gauge.device], gauge.at, gauge.utilization)
+        newest = max((gauge.at for gauge in self._latest.values()), default=0.0)
+        age = 0.0 if now is None else now - newest
+        self._age = ago(60 * max(1, age // 60)) if age > SILENT_SECONDS else ""
         self._update()
 
     def clear(self) -> None:
@@ -144,6 +151,7 @@ class Gauges(Widget):
         for device in sorted(self._latest, key=lambda name: (name == "cpu", name)):
             gauge = self._latest[device]
             past = self._sparkline(device, cells) if newest - gauge.at <= SILENT_SECONDS else None
+            past = self._age if past is not None and self._age else past
             draw = detailed_lines if detailed else device_lines
             lines += draw(gauge, past, width, self.symbols)
         return lines

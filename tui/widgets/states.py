@@ -17,7 +17,7 @@ from core.models import Experiment, Purpose, Review, Run, RunState, State, Verdi
 from core.store.reader import Summary
 from core.text import clean, clip, duration, number, one_line, signed
 from tui.actions import key_of
-from tui.snapshot import Snapshot
+from tui.snapshot import PURPOSES, Snapshot
 from tui.widgets.growing_pane import follow_top
 from tui.widgets.line import changed
 from tui.widgets.status_bar import gauge, percent, thinking
@@ -117,6 +117,8 @@ def _preparation(lab: Snapshot, *, empty: bool) -> Notice | None:
         return Notice("busy", f"Preparing the data: {words or 'starting'}", more, "", share, whole=empty)
     if data.state == "failed":
         again = f"{key_of('pause')} tries again"
+        if "autoresearch.toml" in data.hint:  # it is read when an engine starts
+            again = f"{again}; after a change there: autoresearch-tui stop LAB, autoresearch-tui LAB"
         hint = f"{one_line(data.hint, 200)}; {again}" if data.hint else again
         return Notice(
             "bad", f"The data could not be prepared: {one_line(data.error, 300) or 'unknown'}", (), hint, whole=empty
@@ -136,10 +138,15 @@ def _nothing(lab: Snapshot, now: float) -> Notice:
         )
         to_do = f"{key_of('pane_curves')} shows its curve, {key_of('pane_log')} its output"
     lines += _researcher(lab, now)
-    title = "Nothing to review yet." if lab.champion or lab.live else "This lab is new: nothing was proposed yet."
+    if lab.history:
+        title = "Nothing waits for a review."
+    elif lab.champion or lab.live:
+        title = "Nothing to review yet."
+    else:
+        title = "This lab is new: nothing was proposed yet."
     thinks = note.state == "thinking"
     if thinks:
-        lines.append("The first proposal comes up here by itself.")
+        lines.append(f"The {'next' if lab.history else 'first'} proposal comes up here by itself.")
     if thinks and note.words:
         to_do = f"{key_of('researcher')} shows all it writes, {key_of('message')} tells it something"
     stream = note.words if thinks else ""
@@ -163,7 +170,8 @@ def _researcher(lab: Snapshot, now: float) -> list[str]:
             "No ANTHROPIC_API_KEY is set: proposals come from a search and a notebook of known ideas, not from a model."
         )
     if lab.devices and not lab.has_gpu:
-        lines.append("No GPU was found: training runs on the CPU, with the small cpu profile.")
+        profile = one_line(lab.lab.profile, 20) or "cpu"
+        lines.append(f"No GPU was found: training runs on the CPU, with the small {profile} profile.")
     return lines
 
 
@@ -244,10 +252,11 @@ def _running(lab: Snapshot, shown: Experiment, runs: Sequence[Run], now: float) 
         "preparing": "its code is being laid out",
         "starting": "the process is starting",
         "compiling": "the model is being compiled; its time does not count",
-        "waiting": "stands ready; it trains once the run before it has been evaluated",
-        "training": f"trains, {percent(run.progress)} of its budget used",
-        "saving": "is saving its checkpoint",
-        "evaluating": "is being evaluated in a process of its own",
+        "waiting": "it stands ready, and trains once the run before it has been evaluated",
+        "training": "it trains",  # how far stands in the row above, once: two numbers are never equally fresh
+        "saving": "it saves its checkpoint",
+        "done": "its checkpoint is saved, the evaluation starts",
+        "evaluating": "it is evaluated in a process of its own",
     }
     words = phases.get(run.phase, one_line(run.phase, 40))
     keys = f"{key_of('pane_curves')} curve, {key_of('pane_log')} log, {key_of('stop_run')} stops it"
@@ -258,6 +267,8 @@ def judged(lab: Snapshot, shown: Experiment, runs: Sequence[Run], log: tuple[str
     """What became of it."""
     last = next((run for run in reversed(runs) if run.purpose is not Purpose.AUDIT), None)
     reason = one_line(shown.verdict_reason, 300)
+    if shown.verdict is Verdict.VOID and last and last.state is RunState.KILLED and reason == last.error:
+        reason = f"its {PURPOSES[last.purpose]} run {last.id} was {reason} before it ended"
     if shown.verdict is Verdict.CRASHED or (
         last and last.state in (RunState.DIVERGED, RunState.TIMEOUT, RunState.CRASHED)
     ):

@@ -152,15 +152,15 @@ def running(run: Run, *, now: float, trained: float | None, loss: float | None, 
     """A live run: what, phase, share of the budget, time left."""
     kind = "" if run.purpose is Purpose.CANDIDATE else PURPOSES[run.purpose]
     what = " ".join(dict.fromkeys(word for word in (whose(run), kind) if word))
-    phase = one_line(run.phase, 16)
+    phase = "saved" if run.phase == "done" else one_line(run.phase, 16)  # the trainer's last word, not the run's
     if phase != "training":
-        elapsed = duration(max(0.0, now - run.started_at)) if run.started_at else "–"
-        return Content.assemble((" ▶ ", "$text-success"), what, (f" {phase}", "bold"), f"  {elapsed} so far")
+        elapsed = f"  {duration(max(0.0, now - run.started_at))} so far" if run.started_at else ""
+        return Content.assemble((" ▶ ", "$text-success"), what, (f" {phase}", "bold"), elapsed)
     left = time_left(run, trained)
     # what changes every second stands side by side: a row is written from its first to its last changed cell
-    numbers = f" {percent(run.progress):>4}  {duration(left)} left" + (
-        f"  loss {number(loss, 3)}" if loss is not None else ""
-    )
+    numbers = f" {percent(run.progress):>4}"
+    numbers += f"  {duration(left)} left" if left is not None else ""
+    numbers += f"  loss {number(loss, 3)}" if loss is not None else ""
     return Content.assemble(
         (" ▶ ", "$text-success"), what, (" training", "bold"), numbers, "  ", gauge(run.progress, bar)
     )

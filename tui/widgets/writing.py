@@ -104,7 +104,9 @@ def _ready(lab: Snapshot, found: Research) -> Iterable[Piece]:
     waiting, approved = len(lab.queue), lab.counts.get(State.APPROVED, 0)
     ahead = found.settings.lookahead if found.settings else None
     yield (f"{waiting} wait{'s' if waiting == 1 else ''} for a review, {approved} approved.\n", "bold")
-    if ahead is not None and waiting + approved >= ahead:
+    if ahead is None:
+        return  # the configuration is still being read
+    if waiting + approved >= ahead:
         yield f"It keeps {ahead} ahead, waiting or approved, and writes the next one when one starts or is dropped.\n"
     else:
         yield "It writes the next one in a moment.\n"
