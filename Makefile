@@ -36,9 +36,9 @@ types: $(READY)
 tests: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist worksteal -m "not soak"
 
-# Format, lint, types, import contracts, fast tests: a minute.
+# Format, lint, types, import contracts, the tests of everything pure: a minute.
 check: lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist worksteal -m "not slow and not soak and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not soak" tests/unit
 
 # What only a CUDA device can show, offline: tests, speed, a session, pictures; figures for BENCHMARKS.md in build/gpu. Each
 # part ends within ten minutes and is not done twice (`make gpu PARTS="numbers session"`). Without a device it says why.

@@ -150,7 +150,7 @@ def test_the_table_holds_what_was_measured_and_no_more() -> None:
     assert markdown({}, {"device": "none"}) == "none: `make gpu`\n"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_command_goes_its_way_on_a_cpu(tmp_path: Path) -> None:
     """Real training and a real session of the smallest profile, and the picture of it."""
     arguments = ["--device", "cpu", "--profile", "test", "--results", str(tmp_path), "speed-2", "session"]

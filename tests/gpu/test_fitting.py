@@ -60,7 +60,7 @@ def test_when_time_runs_out_what_was_found_stands(monkeypatch: pytest.MonkeyPatc
         fitting.measure(profile, "cuda:0", 8 * GIB)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_limit_that_is_forced_on_a_cpu_gives_fewer_rows() -> None:
     """The whole way: processes, peaks, running out of memory."""
     profile = load_profile({"name": "test", "step_tokens": 16384, "rows": 256, "vocab": 4096})
