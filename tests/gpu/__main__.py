@@ -98,7 +98,8 @@ def can_float8(device: str) -> bool:
 
 def parts(plan: Plan, lab: Path, results: Path) -> dict[str, list[str]]:
     """The command of each part, the most telling first."""
-    tests = ["-m", "pytest", "-rs", "-m", "gpu" if plan.device != "cpu" else "not slow", "-p", "no:cacheprovider"]
+    which = "gpu" if plan.device != "cpu" else "not slow and not soak"
+    tests = ["-m", "pytest", "-rs", "-m", which, "-p", "no:cacheprovider"]
     found = {"numbers": [*tests, HERE, *(f"--ignore={HERE}/{name}" for name in LONG)]}
     speed = ["-m", "tests.bench.train_speed", "--json", "--rounds", "1", "--device", plan.device]
     for number, depth in enumerate(plan.depths):
