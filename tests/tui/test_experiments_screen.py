@@ -122,6 +122,21 @@ async def test_enter_opens_it_on_the_review_screen_and_decides_nothing(lab: Samp
         assert human.asked == []
 
 
+async def test_esc_goes_back_to_the_table_where_it_was_opened_and_from_there_to_the_queue(lab: SampleLab) -> None:
+    async with on_experiments(lab) as (human, screen):
+        await human.press("G", "enter")
+        await human.until(lambda: human.review.shown and human.review.shown.id == 1, "#1")
+        await human.press("3", "escape")
+        await human.until(lambda: human.app.screen is screen, "the table again")
+        assert screen.table.cursor_id == 1
+        await human.press("escape")
+        await human.until(lambda: human.app.screen is human.review, "the Review screen")
+        assert not human.review.desk.pinned
+        await human.press("escape")
+        await human.pilot.pause()
+        assert human.app.screen is human.review
+
+
 async def test_what_came_up_out_of_sight_cannot_be_decided_at_once(lab: SampleLab) -> None:
     async with on_experiments(lab) as (human, _):
         await human.press("escape", "v")

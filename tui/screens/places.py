@@ -53,6 +53,8 @@ class Places:
     def go(self, way: Go) -> None:
         here = self._app.current_mode
         match way.place:
+            case "back" if not self._way and here == "review":
+                return
             case "back":
                 place = self._way.pop() if self._way else "review"
             case place if place in BESIDE_REVIEW and place != here:
@@ -69,7 +71,7 @@ class Places:
         if here == "review" and place != here:
             self._review.desk.look_away()
         if place == "review":
-            self._way.clear()
+            self._way = [here] if way.experiments and here != "review" else []
             self._review.desk.look_back()
             if way.pane:
                 self._review.panes.select(way.pane)

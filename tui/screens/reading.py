@@ -61,13 +61,14 @@ def open_row(screen: Review) -> None:
 
 
 def back(screen: Review) -> None:
-    """One step back: out of the search, the zoom, the list; then back to the queue."""
+    """One step back: out of the search, the zoom, the list; then to the screen where it was opened, or the queue."""
     if screen.finding or _asks(screen):
         screen.finding = ""
         close_find(screen)
     elif not screen.panes.leave() and screen.desk.pinned:
         screen.desk.release()
         screen.lab_changed(screen.lab)
+        screen.post_message(Go("back"))
 
 
 # ---- finding -------------------------------------------------------------------------------------------------------
