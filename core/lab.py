@@ -68,7 +68,7 @@ class Lab:
         return self.runs / f"{run_id:06d}"
 
     def exists(self) -> bool:
-        return self.config_file.exists()
+        return os.path.exists(self.config_file)  # a name that no file system takes is not there either
 
     def load_config(self) -> Config:
         from core.config import load
@@ -101,13 +101,15 @@ def create(path: Path, *, profile: str, corpus: str = "stdlib", sizes: Mapping[s
     lab = Lab(Path(os.path.abspath(path)))
     if lab.exists():
         raise LabError(f"{path} already holds a lab", hint=f"autoresearch-tui {path} opens it")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise LabError(f"{path} exists and is not an empty directory", hint="choose another name; nothing was changed")
     if corpus != "stdlib" and not corpus.startswith("hf:"):
         corpus = os.path.abspath(corpus)
         if not os.path.isdir(corpus):
             raise LabError(f"no such corpus directory: {corpus}", hint="--corpus stdlib needs nothing")
     try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise LabError(
+                f"{path} exists and is not an empty directory", hint="choose another name; nothing was changed"
+            )
         lab.root.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(target_source() / "program.md", lab.program)
         lab.runs.mkdir()

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.lab import Lab
 from core.models import CHAMPION_PURPOSES, Experiment, Run, State, Verdict
+from core.runs import gate
 from core.store import Reader, Summary
 from core.verdict import Noise, plan, plan_text
 
@@ -45,6 +46,7 @@ def status(lab: Lab, reader: Reader, *, engine: bool, gain: float | None = None)
         "manifest": reader.setting("manifest", {}),
         "usage": usage(reader),
         "devices": reader.setting("devices", []),
+        "aside": reader.setting("aside", {}),
     }
 
 
@@ -122,7 +124,8 @@ def whole(reader: Reader, experiment: Experiment) -> dict[str, Any]:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    return asdict(run)
+    state, error = gate.in_words(run)
+    return {**asdict(run), "words": {"state": state, "error": error}}
 
 
 def tsv(reader: Reader) -> list[list[str]]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from textual import events
@@ -40,6 +40,9 @@ from tui.styles import SteadyStyles
 from tui.tidy import TidyAtRest
 from tui.tour import Memory
 from tui.typed import KeysInTurn
+
+if TYPE_CHECKING:
+    from core.replay import Progress
 
 
 class Neutralise(LineFilter):
@@ -73,6 +76,7 @@ class AutoresearchApp(KeysInTurn, CroppedUpdates, PatientLink, SteadyStyles, Tid
         *,
         start_engine: Callable[[], None] | None = None,
         read_only: bool = False,
+        replay: Callable[[], Progress] | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         sources: Sources | None = None,
@@ -85,6 +89,7 @@ class AutoresearchApp(KeysInTurn, CroppedUpdates, PatientLink, SteadyStyles, Tid
         look = look or Look()
         KEYMAP.set(look.keymap)  # before the tasks of the app begin: they inherit it
         super().__init__()
+        read_only = read_only or replay is not None
         self.look = look
         if look.theme:
             self.theme = look.theme
@@ -104,6 +109,7 @@ class AutoresearchApp(KeysInTurn, CroppedUpdates, PatientLink, SteadyStyles, Tid
             clock=clock,
             start_engine=None if read_only else start_engine,
             read_only="this screen was opened to look only" if read_only else "",
+            replay=replay,
             look=look,
             tour=tour,
             drafts=drafts,

@@ -32,7 +32,7 @@ class Alert(NamedTuple):
     """One thing that happened."""
 
     kind: str
-    """waits, kept, crashed, suspect, paused"""
+    """waits, kept, crashed, suspect, aside, paused"""
     words: str
     experiment: int | None = None
 
@@ -79,6 +79,7 @@ def alerts(before: Snapshot, now: Snapshot) -> list[Alert]:
         if summary.verdict in WORTH:
             words = f"#{number} {WORTH[summary.verdict]}: {one_line(summary.title, 80)}"
             found.append(Alert(str(summary.verdict), words, number))
+    found += [Alert("aside", one_line(words, 120)) for name, words in now.aside.items() if name not in before.aside]
     if now.paused and not before.paused and now.paused_by == "engine":
         found.append(Alert("paused", f"the lab paused itself: {one_line(now.paused, 120)}"))
     return found
@@ -93,7 +94,7 @@ def call(lab: str, pending: Sequence[Alert]) -> Call:
     counts: dict[str, int] = {}
     for alert in pending:
         counts[alert.kind] = counts.get(alert.kind, 0) + 1
-    words = {"waits": "waiting", "keep": "kept"}
+    words = {"waits": "waiting", "keep": "kept", "aside": "device set aside"}
     title = ", ".join(f"{count} {words.get(kind, kind)}" for kind, count in counts.items())
     more = f" · and {len(newest) - 3} more" if len(newest) > 3 else ""
     return Call(f"autoresearch {name}: {title}", " · ".join(alert.words for alert in newest[:3]) + more)

@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from core import __version__
 from core.errors import LabError, Refused
+from core.lab import Lab
 from core.requests import NoEngine
 from core.text import clean
 from tui.commands import working
@@ -27,6 +29,8 @@ ELSEWHERE = dict.fromkeys(
     ("review", "approve", "revise", "veto", "undo", "override", "autonomy", "pause", "resume"), "tui.commands.deciding"
 )
 """commands whose module is imported when one of them is wanted: whoever opens a lab waits for none of it"""
+NEAR = 0.7
+"""how alike a word must be to a command to be taken for it mistyped; difflib's ratio"""
 
 
 class Commands(click.Group):
@@ -42,9 +46,32 @@ class Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in (*self.list_commands(ctx), "--help", "-h", "--version")):
+        names = self.list_commands(ctx)
+        if not args or (args[0] not in (*names, "--help", "-h", "--version")):
+            if args:
+                refuse_a_slip(args, names)
             args = ["open", *args]
         return super().parse_args(ctx, args)
+
+
+def refuse_a_slip(args: Sequence[str], names: Sequence[str]) -> None:
+    """A first word that is no lab here but meant as a command opens nothing, and makes no lab of its name.
+
+    Raises:
+        LabError: it is nearly a command, or words follow as behind a command.
+    """
+    word = args[0]
+    if word.startswith("-") or os.sep in word or Lab(Path(os.path.abspath(word))).exists():
+        return
+    from difflib import get_close_matches
+
+    if near := get_close_matches(word, names, n=1, cutoff=NEAR):
+        raise LabError(
+            f"there is no command {word}; did you mean {near[0]}?",
+            hint=f"a lab of that name: autoresearch-tui .{os.sep}{word}",
+        )
+    if len(args) > 1 and not args[1].startswith("-"):
+        raise LabError(f"there is no command {word}", hint="autoresearch-tui --help names them")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -198,6 +198,7 @@ class Client:
             sandbox=note(SandboxNote, reader.setting("sandbox")),
             lab=note(LabNote, reader.setting("lab")),
             devices=names,
+            aside=_words(reader.setting("aside", {})),
             sigma=sigma if isinstance(sigma, float) else None,
             counts=counts,
             queue=queue,
@@ -338,6 +339,11 @@ def _recent(known: tuple[Gauge, ...], samples: list[Gauge]) -> tuple[Gauge, ...]
     merged = (*known, *samples)[-MAX_GAUGES:]
     since = merged[-1].at - GAUGE_SECONDS if merged else 0.0
     return tuple(gauge for gauge in merged if gauge.at >= since)
+
+
+def _words(setting: Any) -> dict[str, str]:
+    """Names with words to each."""
+    return {str(name): str(words) for name, words in setting.items()} if isinstance(setting, dict) else {}
 
 
 def _devices(setting: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:

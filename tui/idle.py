@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.models import Run, RunState, State
+from core.runs import gate
 from core.text import duration, one_line
 from tui.actions import key_of
 from tui.detail import FAILED
@@ -79,4 +80,6 @@ def _failure(run: Run) -> str:
 
 
 def how_ended(run: Run) -> str:
+    if gate.was_withdrawn(run):
+        return gate.in_words(run)[0]
     return ENDS.get(run.state, str(run.state))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TypeGuard
 
 from core.models import LIVE_RUNS, Run, RunState, Series
-from core.runs import phases
+from core.runs import gate, phases
 
 PHASES = dict(zip(phases.NAMES, ("queue", "starting", "compiling", "training", "evaluating", "judging"), strict=True))
 """the keys of `detail["seconds"]`, in order, and what the screen calls them"""
@@ -120,7 +120,7 @@ def steps(run: Run, *, now: float, watch: Stopwatch, trained: float | None, judg
     else:
         stages = dict.fromkeys(phases.NAMES, Stage.DONE)
         reached = [name for name in ALONE if known.get(name)]
-        if run.state is not RunState.FINISHED and reached:
+        if run.state is not RunState.FINISHED and reached and not gate.was_withdrawn(run):
             stages[reached[-1]] = Stage.FAILED
         if judging and "judge" not in known:
             stages["judge"] = Stage.NOW

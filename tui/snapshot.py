@@ -143,6 +143,8 @@ class Snapshot:
     sandbox: SandboxNote = SandboxNote()
     lab: LabNote = LabNote()
     devices: tuple[str, ...] = ()
+    aside: Mapping[str, str] = field(default_factory=dict)
+    """devices that get no more runs, and why"""
     sigma: float | None = None
     """measured noise on the first device's class"""
     counts: Mapping[State, int] = field(default_factory=dict)

@@ -8,7 +8,7 @@ engine that is killed leaves nothing that the next one cannot read there.
 from __future__ import annotations
 
 from core.engine.bench import Bench, Work, log
-from core.engine.judging import NOT_YET, STOPPED
+from core.engine.judging import STOPPED
 from core.failpoints import failpoint
 from core.models import Purpose, Run, RunState, State
 from core.runs import gate, memory
@@ -45,7 +45,7 @@ class Ahead:
         there must be memory for two, which is asked once while a run is evaluated.
         """
         if work.of is not None or any(
-            run.state == RunState.LOST and not run.error.startswith((STOPPED, NOT_YET))
+            run.state == RunState.LOST and not run.error.startswith((STOPPED, *gate.WITHDRAWN))
             for run in self.bench.store.runs(commit_sha=work.commit)
             if (run.experiment_id, run.seed) == (work.experiment_id, work.seed)
         ):
@@ -71,7 +71,7 @@ class Ahead:
 
     def _pointless(self, run: Run) -> str:
         if self.bench.store.paused():
-            return "no run is to start now"
+            return "the lab was paused"
         if run.device not in {device.name for device in self.bench.working_devices()}:
             return f"{run.device} gets no more runs"
         if self.bench.manifest is not None and run.manifest != self.bench.manifest.sha256:
@@ -103,7 +103,7 @@ class Ahead:
 
     def _withdraw(self, run: Run, why: str) -> None:
         log.info("run %d is withdrawn: %s", run.id, why)
-        gate.withdraw(self.bench.lab.run_directory(run.id), f"{NOT_YET}: {why}")
+        gate.withdraw(self.bench.lab.run_directory(run.id), why)
         failpoint("run_withdrawn")
 
     def note_end(self, state: RunState, *, gated: bool, early: bool) -> None:

@@ -164,24 +164,30 @@ class Engine:
         return None
 
     async def _wind_up(self, server: asyncio.Server) -> None:
-        self._publish("stopping")
+        """End what is to end; the record may not be writable meanwhile, and no run goes on for that."""
+        processes = self.running.stop_all() if self._stop is not None and self._stop.runs else []
+        self._publish_if_possible("stopping")
         server.close()
         await self.proposing.stop()
         if self._preparation is not None:
             self._preparation.cancel()
             await asyncio.gather(self._preparation, return_exceptions=True)
-        if self._stop is not None and self._stop.runs:
-            processes = self.running.stop_all()
-            deadline = time.monotonic() + 15
-            while any(self.bench.executor.alive(p) for p in processes) and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
-        self._publish("stopped")
+        deadline = time.monotonic() + 15
+        while any(self.bench.executor.alive(p) for p in processes) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        self._publish_if_possible("stopped")
         with contextlib.suppress(OSError):
             self.bench.lab.socket.unlink()
 
     def _told_to_stop(self) -> None:
         self._stop = StopEngine(runs=False, actor="signal")
         self.bench.wake.set()
+
+    def _publish_if_possible(self, state: str) -> None:
+        try:
+            self._publish(state)
+        except StoreError as error:
+            log.error("%s", error.message)
 
     def _publish(self, state: str) -> None:
         from core import __version__
@@ -241,8 +247,9 @@ class Engine:
             case StopRun(run_id, actor):
                 return self._stop_run(run_id, actor)
             case StopEngine():
-                store.event("engine_stopping", actor=request.actor, runs=request.runs)
                 self._stop = request
+                with contextlib.suppress(StoreError):  # a full disk is a reason to stop, not one to go on
+                    store.event("engine_stopping", actor=request.actor, runs=request.runs)
             case Tell(body, kind, actor):
                 if not body.strip() or kind not in ("message", "idea"):
                     raise Refused("an empty message says nothing" if not body.strip() else f"unknown kind {kind!r}")
@@ -329,6 +336,7 @@ def make_bench(lab: Lab) -> Bench:
     known = str(store.setting("manifest", {}).get("sha256", ""))  # until the data is ready, and it is read again
     store.set("devices", [{"name": d.name, "class": in_class(d, known).kind} for d in found])
     target = config.target
+    store.rank(target.direction)
     store.set(
         "lab",
         {

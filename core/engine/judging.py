@@ -13,6 +13,7 @@ from core.engine.reviewing import Reviewing
 from core.failpoints import failpoint
 from core.models import CHAMPION_PURPOSES, Decision, Experiment, Purpose, Run, RunState, State, Verdict
 from core.requests import Override
+from core.runs import gate
 from core.runs.collapse import EARLY
 from core.runs.doubts import doubts, same_on_every_seed
 from core.verdict import Hidden, Judged, Measured, Policy, RunSeeds
@@ -20,11 +21,9 @@ from core.verdict import Hidden, Judged, Measured, Policy, RunSeeds
 ATTEMPTS = 3
 """times a run that was lost is made again"""
 STOPPED = "stopped with the engine"
-NOT_YET = "started too early"
-"""how the error of a run begins that stood ready for its turn and was withdrawn"""
 FAILED_EARLY = "failed before its turn"
-"""the same of one that ended meanwhile: it is made again by itself, and then its end counts"""
-UNCOUNTED = (STOPPED, NOT_YET, FAILED_EARLY)
+"""how the error of a run begins that ended while it stood ready: it is made again by itself, and then its end counts"""
+UNCOUNTED = (STOPPED, FAILED_EARLY, *gate.WITHDRAWN)
 """such a lost run does not count as an attempt"""
 
 

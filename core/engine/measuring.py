@@ -135,7 +135,7 @@ class Measuring:
         if found is None:
             return
         before = self.bench.store.setting("drift", {}).get(kind, {})
-        words = statistics.drift_text(found, len(runs))
+        words = statistics.drift_text(found, len(runs), self.bench.config.target.metric)
         self._write(
             "drift",
             kind,

@@ -69,7 +69,7 @@ class Preparing:
         output, errors = await process.communicate()
         if process.returncode != 0:
             raise LabError(
-                f"profile {self.bench.config.target.profile!r}: {_last(errors) or 'cannot be described'}",
+                _last(errors) or f"profile {self.bench.config.target.profile!r} cannot be described",
                 hint="target.profile in autoresearch.toml",
             )
         profile = _json(output)

@@ -113,17 +113,25 @@ class Reviewing:
             raise Refused(f"#{experiment.id} has already started", hint="K stops a run")
         # what was carried over to a new champion since then stays as it is: the version that was read fits no more
         rebased = review.approved_sha256 not in (None, experiment.patch_sha256)
+        changes: dict[str, Any] = {} if rebased else self._as_read(experiment, review.patch_sha256)
         with self.bench.store.transaction():
             self.bench.store.undo_review(review.id, experiment_id=experiment.id, actor=request.actor)
             self.bench.store.update_experiment(
                 experiment.id,
                 state=State.PROPOSED,
-                patch_sha256=experiment.patch_sha256 if rebased else review.patch_sha256,
                 hold_until=None,
                 decided_at=None,
                 commit_sha=None,
+                **changes,
             )
         return {"decision": review.decision}
+
+    def _as_read(self, experiment: Experiment, patch_sha256: str) -> dict[str, Any]:
+        """The columns of a patch as it stood when it was read: a part or an edit of it may have been approved."""
+        files = self.bench.workspace.files(experiment.parent_commit, self.bench.config.target.editable)
+        patch = patches.parse(self.bench.store.patch(patch_sha256) or "")
+        syntax = patches.syntax_sha256({**files, **patches.apply(patch, files)})
+        return {"patch_sha256": patch_sha256, "syntax_sha256": syntax}
 
     def overridable(self, request: Override) -> Experiment:
         """The experiment whose verdict a human may replace.

@@ -103,7 +103,9 @@ class Running:
             if ended is not None:
                 self._end(run, ended)
             else:
-                self._lose(run, "the runner is gone and left no result")
+                began, wrote = run.started_at or run.created_at, local.last_written(directory)
+                at = min(self.bench.now(), max(began, wrote))  # a machine that was off for a night trained nothing
+                self._lose(run, "the runner is gone and left no result", at=at)
         elif time.monotonic() >= self._next_write.get(run.id, 0.0):
             self._next_write[run.id] = time.monotonic() + WRITE_EVERY
             self._follow(run, last=False)
@@ -116,8 +118,7 @@ class Running:
         phase = local.read_phase(directory)
         changes: dict[str, Any] = {}
         if phase != run.phase:
-            so_far = phases.split(local.read_since(directory), created=run.created_at, now=self.bench.now())
-            changes |= {"phase": phase, "detail": {**run.detail, "seconds": so_far}}
+            changes |= {"phase": phase, "detail": {**run.detail, "seconds": self._took(run, self.bench.now())}}
         if run.state == RunState.STARTING and (points or phase in ("training", "evaluating")):
             changes["state"] = RunState.RUNNING
         if tail.progress > run.progress:
@@ -156,13 +157,8 @@ class Running:
                 in_sandbox = self.bench.sandbox.tier != Tier.NONE
                 state, error, metric = RunState.LOST if in_sandbox else RunState.VOID, words, None
         at = float(ended.get("at") or self.bench.now())
-        seconds = phases.split(
-            local.read_since(self.bench.lab.run_directory(run.id)),
-            created=run.created_at,
-            now=at,
-            ended=ended.get("seconds") or {},
-            waited=float(at_gate.get("seconds") or 0.0),
-        )
+        waited = float(at_gate.get("seconds") or 0.0)
+        seconds = self._took(run, at, ended=ended.get("seconds") or {}, waited=waited, trained=metric is not None)
         if state == RunState.FINISHED and run.experiment_id is None:
             directory = self.bench.lab.run_directory(run.id)
             caches.take(directory, caches.place(self.bench.lab.caches, run.commit_sha, run.device_class))
@@ -236,8 +232,16 @@ class Running:
             return float(value)
         return None
 
-    def _lose(self, run: Run, why: str) -> None:
-        self.starting.lose(run, why)
+    def _took(self, run: Run, now: float, *, trained: bool = False, **ended: Any) -> dict[str, float]:
+        """Seconds of each phase of a run; a curve shows that it trained."""
+        since, tail = local.read_since(self.bench.lab.run_directory(run.id)), self._tails.get(run.id)
+        trained = trained or (tail is not None and bool(tail.names))
+        return phases.split(since, created=run.created_at, now=now, trained=trained, **ended)
+
+    def _lose(self, run: Run, why: str, *, at: float | None = None) -> None:
+        """`at`: when it ended, where that is not now."""
+        at = self.bench.now() if at is None else at
+        self.starting.lose(run, why, at=at, seconds=self._took(run, at))
         self._pause_if_lost_again(run, why)
         self._forget(run)
 
@@ -347,12 +351,15 @@ class Running:
 
     def stop_all(self) -> list[Process]:
         """End every live run so that the next engine makes it again; returns the runners, which still take a moment."""
-        processes = []
-        for run in self.bench.store.live_runs():
-            if (process := _process(run)) is not None:
-                self.bench.executor.stop(process)
-                processes.append(process)
-            self._lose(run, STOPPED)
+        live = self.bench.store.live_runs()
+        processes = [process for run in live if (process := _process(run)) is not None]
+        for process in processes:
+            self.bench.executor.stop(process)
+        for run in live:
+            try:
+                self._lose(run, STOPPED)
+            except StoreError as error:
+                log.error("run %d is stopped, but not on record: %s", run.id, error.message)
         return processes
 
 

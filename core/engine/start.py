@@ -59,12 +59,12 @@ def start_detached(
     raise LabError("the engine was started but does not answer", hint=f"look at {lab.log}")
 
 
-def answers(lab: Lab) -> bool:
-    """Whether an engine answers on the lab's socket."""
+def answers(lab: Lab, *, patience: float = 5.0) -> bool:
+    """Whether an engine answers on the lab's socket within so many seconds."""
     if not Path(lab.socket).exists():
         return False
     try:
-        asyncio.run(ask(lab.socket, Ping(), timeout=5.0))
+        asyncio.run(ask(lab.socket, Ping(), timeout=patience))
     except NoEngine:
         return False
     return True

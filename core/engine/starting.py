@@ -140,11 +140,11 @@ class Starting:
             started_at=self.bench.now(),
         )
 
-    def lose(self, run: Run, why: str) -> None:
-        """A run that will be made again."""
+    def lose(self, run: Run, why: str, *, at: float | None = None, seconds: dict[str, float] | None = None) -> None:
+        """A run that will be made again. `at`: when it ended, where that is not now; `seconds`: of each phase."""
         self.bench.store.update_run(
             run.id, event="run_lost", note={"why": why}, state=RunState.LOST, phase="done", error=why,
-            ended_at=self.bench.now(),
+            ended_at=self.bench.now() if at is None else at, detail={**run.detail, "seconds": seconds or {}},
         )  # fmt: skip
         log.warning("run %d is lost (%s) and will be made again", run.id, why)
 

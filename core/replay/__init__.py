@@ -5,8 +5,8 @@ that is fed with both; `pace` turns seconds of the show into moments of the sess
 """
 
 from core.replay.pace import Pace
-from core.replay.playing import Show, playing
+from core.replay.playing import Progress, Show, playing
 from core.replay.recording import Recording
 from core.replay.stage import Stage
 
-__all__ = ["Pace", "Recording", "Show", "Stage", "playing"]
+__all__ = ["Pace", "Progress", "Recording", "Show", "Stage", "playing"]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,25 @@ START = 30.0
 """seconds a thread may take to begin"""
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a show has come."""
+
+    speed: float
+    moment: float
+    """Unix time in the recording"""
+    share: float
+    """of the recording"""
+    over: bool
+
+
 class Show:
     """A replay that runs; `lab` is what a screen opens, `now` its clock. It begins with the first look at the clock."""
 
     def __init__(self, stage: Stage, *, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.stage = stage
         self.lab = stage.lab
+        self.speed = speed
         self.pace = Pace(stage.recording.busy(), speed, begin=stage.recording.begin)
         self.problem: LabError | None = None
         self._clock = clock
@@ -52,6 +66,13 @@ class Show:
         if self._begin is None:
             self._begin = self._clock()
         return self.pace.moment(self.shown)
+
+    def progress(self) -> Progress:
+        """How far it has come: at its end it stays there, whatever the clock says."""
+        recording = self.stage.recording
+        moment = min(self.now(), recording.end)
+        share = (moment - recording.begin) / self.session_seconds if self.session_seconds > 0 else 1.0
+        return Progress(self.speed, moment, share, over=self.stage.over)
 
     def start(self) -> None:
         """Begin, and return when the lab can be opened."""

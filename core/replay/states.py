@@ -134,7 +134,7 @@ def first_settings(recorded: dict[str, str], events: list[Event]) -> dict[str, A
     kinds = {event.kind for event in events}
     dial = next((event.body.get("was") for event in events if event.kind == "autonomy"), None)
     researcher, engine = settings.get("researcher"), settings.get("engine")
-    settings |= {"paused": "", "noise": {}}
+    settings |= {"paused": "", "noise": {}, "aside": {}}
     if dial is not None:
         settings["autonomy"] = dial
     if kinds & {"prepared", "preparation_failed"}:
@@ -157,7 +157,9 @@ def settings_after(event: Event, settings: dict[str, Any]) -> dict[str, Any]:
         case "paused":
             return {"paused": body.get("reason") or "paused"}
         case "resumed":
-            return {"paused": ""}
+            return {"paused": "", "aside": settings.get("aside", {}) if body.get("actor") == "engine" else {}}
+        case "device_set_aside":
+            return {"aside": {**settings.get("aside", {}), str(body.get("device", "")): str(body.get("words", ""))}}
         case "prepared":
             return {"preparation": {**body, "state": "ready"}}
         case "preparation_failed":

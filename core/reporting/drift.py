@@ -39,7 +39,9 @@ class Reruns:
     drifting: bool
 
 
-def reruns(runs: Sequence[Run], champions: Sequence[Champion], noise: Noise, kind: str) -> Reruns | None:
+def reruns(
+    runs: Sequence[Run], champions: Sequence[Champion], noise: Noise, kind: str, metric: str = ""
+) -> Reruns | None:
     """The re-runs on one device class; None where no champion ran twice."""
     groups = []
     for commit in dict.fromkeys(champion.commit_sha for champion in champions):
@@ -62,7 +64,7 @@ def reruns(runs: Sequence[Run], champions: Sequence[Champion], noise: Noise, kin
     )
     found = drift(groups[-1], calm_noise([value for _, value in group] for group in groups))
     band = interval(0.0, noise.sigma, noise.df)[1] if noise.df and noise.sigma > 0 else 0.0
-    words = drift_text(found, len(groups[-1])) if found else "too few re-runs to tell a drift from noise"
+    words = drift_text(found, len(groups[-1]), metric) if found else "too few re-runs to tell a drift from noise"
     return Reruns(commits, band, words, bool(found and found.drifting))
 
 

@@ -151,7 +151,7 @@ def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
         levels=tuple(measurements.level(c, known.get(c.experiment_id or 0), kind) for c in champions),
         kind=kind,
         noises=tuple(noises.items()),
-        reruns=reruns(runs, champions, noises.get(kind, Noise()), kind),
+        reruns=reruns(runs, champions, noises.get(kind, Noise()), kind, metric),
         hours=measurements.hours(),
         cost=_cost(reader),
         config=config,

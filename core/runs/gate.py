@@ -10,6 +10,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from core.models import Run, RunState
+
+NOT_YET = "started ahead and withdrawn"
+"""how the error of a run begins that stood ready for its turn and was withdrawn"""
+WITHDRAWN = (NOT_YET, "started too early")
+"""the same, and as it stands in records of older programs"""
+
 
 def word(directory: Path) -> Path:
     """The file for which the trainer waits."""
@@ -40,5 +47,20 @@ def let_go(directory: Path) -> None:
 def withdraw(directory: Path, why: str) -> None:
     """Have the runner end it."""
     temporary = directory / "gate" / "withdrawn.tmp"
-    temporary.write_text(why)
+    temporary.write_text(f"{NOT_YET}: {why}")
     temporary.replace(directory / "gate" / "withdrawn")
+
+
+# ---- in words ------------------------------------------------------------------------------------------------------
+
+
+def was_withdrawn(run: Run) -> bool:
+    """Whether a run was lost at its gate: nothing failed, its time had not come."""
+    return run.state is RunState.LOST and run.error.startswith(WITHDRAWN)
+
+
+def in_words(run: Run) -> tuple[str, str]:
+    """How a run stands or ended, and what went wrong, for people."""
+    if was_withdrawn(run):
+        return "withdrawn", f"started ahead:{run.error.partition(':')[2]}"
+    return str(run.state), run.error

@@ -160,6 +160,15 @@ def read_since(directory: Path) -> dict[str, float]:
     return {name: float(at) for name, at in known.items() if math.isfinite(at)}
 
 
+def last_written(directory: Path) -> float:
+    """When a run last wrote one of its files (Unix time); 0 where none is there."""
+    written = 0.0
+    for name in ("phase.json", "stdout.log", "out/phase.json", "out/metrics.jsonl"):
+        with contextlib.suppress(OSError):
+            written = max(written, (directory / name).lstat().st_mtime)
+    return written
+
+
 def start_process(directory: Path) -> Process | None:
     """The runner that wrote start.json in a run directory: found again when the engine died before recording it."""
     body = runner.read_json(directory / "start.json")

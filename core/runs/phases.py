@@ -19,40 +19,40 @@ def split(
     now: float,
     ended: Mapping[str, float] | None = None,
     waited: float = 0.0,
+    trained: bool = False,
 ) -> dict[str, float]:
     """Seconds of each phase that has begun; judging is added by who judges.
 
     `since`: when each phase began, in the trainer's own words (Unix time). `ended`: the runner's clock, of a run that
     is over: `train` (the whole process, less `waited` at the gate) and `evaluate`. Whatever the trainer says, start,
-    compile and train add up to the runner's `train`.
+    compile and train add up to the runner's `train`, where there is one: a runner that was told to stop has none.
+    `trained`: something else shows that it did, a result or a curve. Where nothing does, what is left of the process
+    belongs to the phase that it had come to.
     """
     if "starting" not in since:
         return {"queue": max(0.0, now - created)}
-    began = since["starting"]
-    ready = since.get("waiting", since.get("training", since.get("evaluating", now)))
+    began, over = since["starting"], since.get("evaluating", now)
+    ready = since.get("waiting", since.get("training", over))
     compiling = min(since.get("compiling", ready), ready)
-    queue = max(0.0, began - created)
     start, compile_ = max(0.0, compiling - began), max(0.0, ready - compiling)
-    if ended is None:
-        found = {"queue": queue, "start": start, "compile": compile_}
-        if "training" in since:
-            found["queue"] += max(0.0, since["training"] - ready)
-            found["train"] = max(0.0, since.get("evaluating", now) - since["training"])
-        if "evaluating" in since:
-            found["evaluate"] = max(0.0, now - since["evaluating"])
-        return found
-    whole = max(0.0, ended.get("train", 0.0))
-    if "training" not in since and "waiting" not in since and "compiling" not in since:
-        start, compile_ = 0.0, 0.0  # a script that does not say what it does
-    start = min(start, whole)
-    compile_ = min(compile_, whole - start)
-    return {
-        "queue": queue + waited,
-        "start": start,
-        "compile": compile_,
-        "train": whole - start - compile_,
-        "evaluate": ended.get("evaluate", 0.0),
-    }
+    held = max(0.0, since.get("training", over) - ready) if "waiting" in since else 0.0
+    if ended and "train" in ended:
+        whole, held = max(0.0, ended["train"]), waited
+    else:
+        whole = max(0.0, over - began - held)
+    found = {"queue": max(0.0, began - created) + held}
+    if trained or "training" in since or "evaluating" in since:
+        if not {"training", "waiting", "compiling"} & since.keys():
+            start = 0.0  # a script that does not say what it does
+        found["start"] = min(start, whole)
+        found["compile"] = min(compile_, whole - found["start"])
+        found["train"] = whole - found["start"] - found["compile"]
+    else:
+        found["start"] = min(start, whole) if "compiling" in since else whole
+        found["compile"] = whole - found["start"]
+    if "evaluating" in since or ended:
+        found["evaluate"] = (ended or {}).get("evaluate", max(0.0, now - over))
+    return found
 
 
 def words(seconds: Mapping[str, object]) -> str:

@@ -123,6 +123,17 @@ class Writer(Reader):
                 (key, dumps(value)),
             )
 
+    def rank(self, direction: str) -> None:
+        """Have the view `leaderboard`, which the schema begins with the least, begin with the best."""
+        known = self.db.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = 'leaderboard'").fetchone()
+        if known is None:
+            return
+        view = f"{known[0].removesuffix(' DESC')}{' DESC' if direction == 'max' else ''}"
+        if view != known[0]:
+            with self.transaction():
+                self.db.execute("DROP VIEW leaderboard")
+                self.db.execute(view)
+
     # ---- experiments -------------------------------------------------------------------------------------------
 
     def add_experiment(self, proposal: Proposal, *, parent_commit: str, state: State, problem: str = "") -> int:

@@ -148,12 +148,16 @@ def drift(runs: Sequence[tuple[float, float]], noise: Noise) -> Drift | None:
     return Drift(centre, low, high, shift, shift_low, shift_high, not shift_low <= 0 <= shift_high)
 
 
-def drift_text(found: Drift, runs: int) -> str:
-    """The drift of so many re-runs in words, and what follows from it."""
+def drift_text(found: Drift, runs: int, metric: str = "") -> str:
+    """The drift of so many re-runs in words, and what follows from it; `metric`: what they were scored by."""
     half = (found.shift_high - found.shift_low) / 2
     digits = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 6
     style = f"+.{min(digits, 9)}f"
-    sure = f"{found.shift:{style}} (99 % {found.shift_low:{style}} to {found.shift_high:{style}}, {runs} runs)"
+    shift, low, high = (
+        format(value, style) if float(format(value, style)) else format(0.0, style[1:])
+        for value in (found.shift, found.shift_low, found.shift_high)
+    )
+    sure = f"{shift} {metric}".rstrip() + f" (99 % {low} to {high}, {runs} runs)"
     if not found.drifting:
         return f"the champion's re-runs agree: the later half scores {sure}"
     return (

@@ -277,6 +277,52 @@ def test_where_no_screen_can_be_drawn_it_says_what_can_be_done_instead(tmp_path:
     assert not (tmp_path / "lab").exists()
 
 
+@pytest.mark.parametrize("words", [["statsu"], ["statsu", "lab"]])
+def test_a_mistyped_command_is_named_and_makes_no_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "tui", *words]
+    with Terminal(command) as screen:
+        assert screen.ended()
+        assert screen.child.exitstatus == 2
+        assert "there is no command statsu; did you mean status?" in screen.text()
+    piped = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert piped.returncode == 2
+    assert "did you mean status?" in piped.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 1), ("y", 2)])
+def test_a_lab_that_was_named_is_made_after_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frobnicate").mkdir()
+    (tmp_path / "frobnicate" / "thesis.tex").touch()  # whoever says yes goes on to be told of that
+    with Terminal([sys.executable, "-m", "tui", "frobnicate"]) as screen:
+        screen.until("there is no lab frobnicate here; make it.*y/N")
+        screen.press(answer, "enter")
+        assert screen.ended()
+        assert screen.child.exitstatus == code
+        assert ("nothing was made" in screen.text()) == (code == 1)
+    assert [path.name for path in tmp_path.rglob("*")] == ["frobnicate", "thesis.tex"]
+
+
+@pytest.mark.parametrize("words", [[], ["lab"]])
+def test_the_usual_lab_is_made_without_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "thesis.tex").touch()  # so that it ends before an engine starts
+    with Terminal([sys.executable, "-m", "tui", *words]) as screen:
+        assert screen.ended()
+        assert screen.child.exitstatus == 2
+        assert "y/N" not in screen.text()
+        assert "lab" in screen.text()
+
+
 def test_no_color_sends_greys_alone(lab: Lab, engine: Lookout) -> None:
     with opened(lab, env={"NO_COLOR": "1"}) as screen:
         screen.until("hunk 1/")

@@ -205,3 +205,13 @@ async def test_half_a_character_in_a_request_or_a_proposal_is_stored_as_a_questi
         store.set("note", {"half": "\ud800"})
         assert store.setting("note") == {"half": "?"}
     assert verify.problems(lab) == []
+
+
+async def test_a_profile_that_does_not_exist_is_named_once(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    words = "no profile 'tset'; there are: cpu"
+    command = json.dumps(["{python}", "-c", f'import sys; sys.exit("{words}")'])
+    lab.config_file.write_text(lab.config_file.read_text().replace("describe = []", f"describe = {command}"))
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        await until(lambda: engine.bench.store.setting("preparation", {}).get("state") == "failed")
+        assert engine.bench.store.setting("preparation")["error"] == words

@@ -133,3 +133,11 @@ def test_init_makes_a_lab_and_will_not_make_it_twice(tmp_path: Path, capsys: pyt
     assert run(["init", path]) == EXIT_WRONG
     assert "already holds a lab" in capsys.readouterr().err
     assert run(["init", str(tmp_path / "other"), "--corpus", str(tmp_path / "none")]) == EXIT_WRONG
+
+
+@pytest.mark.parametrize("command", [["init"], ["status"], []])
+def test_a_name_that_no_file_system_takes_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert run([*command, str(tmp_path / ("x" * 300))]) == EXIT_WRONG
+    assert capsys.readouterr().err.startswith("autoresearch-tui: ")

@@ -14,6 +14,7 @@ from core import verify
 from core.engine.engine import logging_to
 from core.lab import Lab
 from core.models import Autonomy, RunState, Verdict
+from core.runs.local import Process
 from tests.toy import TRAIN, ScriptedResearcher, engine_at_work, toy_lab, until
 
 BETTER, WORSE = ("LEVEL = 2.0", "LEVEL = 1.97"), ("STEPS = 20", "STEPS = 21")
@@ -67,6 +68,25 @@ async def test_a_database_that_cannot_grow_stops_the_engine_only_as_long_as_that
         await until(lambda: sum(store.verdict_counts().values()) == 1)
         assert store.setting("engine")["problem"] == ""
         assert len(store.series(store.runs(experiment_id=1)[0].id, "loss").step) == 20_000
+    assert verify.problems(lab) == []
+
+
+async def test_stop_ends_the_runs_though_the_record_cannot_be_written(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, train=TRAIN.replace("SECONDS = 0.0", "SECONDS = 600.0"))
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        store = engine.bench.store
+        await until(lambda: (run := store.run(1)) and run.progress > 0)
+        run = store.run(1)
+        assert run is not None
+        assert run.pid is not None
+        process = Process(run.pid, run.pid_started or 0.0, run.boot_id)
+        assert engine.bench.executor.alive(process)
+        store.db.execute("PRAGMA query_only=ON")  # as a full disk or another writer: every write is refused
+    assert not engine.bench.executor.alive(process)
+    assert not lab.socket.exists()
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        await until(lambda: engine.bench.store.run(1).state == RunState.LOST)  # type: ignore[union-attr]
+        await until(lambda: (again := engine.bench.store.run(2)) and again.seed == run.seed)
     assert verify.problems(lab) == []
 
 

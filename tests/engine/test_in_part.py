@@ -108,11 +108,13 @@ async def test_an_approval_in_part_that_is_taken_back_leaves_the_whole_patch_wai
     async with engine_at_work(toy_lab(tmp_path, undo_seconds=600.0), ThreePlaces()) as engine:
         store = engine.bench.store
         sha256, _ = await waiting(engine)
+        whole = store.experiment(1)
         engine.handle(Approve(1, sha256, hunks_kept=(0,)))
         engine.handle(Undo(1))
         experiment = store.experiment(1)
         assert experiment is not None
         assert (experiment.state, experiment.patch_sha256) == (State.PROPOSED, sha256)
+        assert experiment == whole
         assert store.reviews(1)[0].undone_at is not None
         engine.handle(Approve(1, sha256, hunks_kept=(0, 1)))
         assert store.reviews(1)[1].hunks_kept == (0, 1)

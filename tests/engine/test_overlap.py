@@ -169,7 +169,7 @@ async def test_a_promising_result_is_confirmed_before_the_run_that_stood_ready(t
         withdrawn = store.run(early.id)
         assert withdrawn is not None
         assert withdrawn.state == RunState.LOST
-        assert withdrawn.error.startswith("started too early: ")
+        assert withdrawn.error.startswith("started ahead and withdrawn: ")
         assert "goes first" in withdrawn.error
         assert store.experiment(1).verdict == Verdict.KEEP  # type: ignore[union-attr]
         assert store.experiment(2).verdict == Verdict.DISCARD  # type: ignore[union-attr]
@@ -190,7 +190,7 @@ async def test_a_run_that_would_be_measured_with_something_old_does_not_pass_its
         store.set("profile", {"depth": 5})
         await until(lambda: store.run(early.id).state == RunState.LOST, seconds=120)  # type: ignore[union-attr]
         assert store.run(early.id).error == (  # type: ignore[union-attr]
-            "started too early: what it is measured with has changed"
+            "started ahead and withdrawn: what it is measured with has changed"
         )
         hold(lab).unlink()
         await judged(engine, 1)
@@ -209,7 +209,7 @@ async def test_a_decision_can_be_taken_back_while_its_run_waits(tmp_path: Path) 
         engine.handle(Undo(1))
         assert verify.problems(lab) == []
         await until(lambda: store.run(run.id).state == RunState.LOST, seconds=120)  # type: ignore[union-attr]
-        assert store.run(run.id).error == "started too early: #1 is not to run"  # type: ignore[union-attr]
+        assert store.run(run.id).error == "started ahead and withdrawn: #1 is not to run"  # type: ignore[union-attr]
         assert store.experiment(1).state == State.PROPOSED  # type: ignore[union-attr]
         engine.handle(Approve(1, store.experiment(1).patch_sha256 or ""))  # type: ignore[union-attr]
         await stands_ready(engine)
@@ -230,6 +230,7 @@ async def test_pause_ends_a_waiting_run_and_resume_makes_it_again(tmp_path: Path
             run = await stands_ready(engine)
             engine.handle(Pause("lunch"))
             await until(lambda n=run.id: store.run(n).state == RunState.LOST)  # type: ignore[misc,union-attr]
+            assert "train" not in store.run(run.id).detail["seconds"]  # type: ignore[union-attr]
             assert store.live_runs()[0].phase == "evaluating"
             engine.handle(Resume())
         hold(lab).unlink()
@@ -249,7 +250,7 @@ async def test_a_new_champion_sends_the_waiting_run_back_to_be_rebased(tmp_path:
         early = await stands_ready(engine)
         engine.handle(Override(1, Verdict.KEEP, "shorter is better"))
         await until(lambda: store.run(early.id).state == RunState.LOST)  # type: ignore[union-attr]
-        assert store.run(early.id).error == "started too early: the champion has changed"  # type: ignore[union-attr]
+        assert store.run(early.id).error == "started ahead and withdrawn: the champion has changed"  # type: ignore[union-attr]
         hold(lab).unlink()
         await judged(engine, 3)
         again = store.experiment(early.experiment_id or 0)

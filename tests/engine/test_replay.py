@@ -15,7 +15,7 @@ import pytest
 from core.errors import LabError, Refused
 from core.lab import Lab
 from core.models import Autonomy, RunState, State, Verdict
-from core.replay import Pace, Stage, playing
+from core.replay import Pace, Progress, Show, Stage, playing
 from core.replay.pace import IDLE
 from core.replay.recording import ENDED
 from core.requests import Approve, Defer, Ping, SetAutonomy, Tell, Undo, Veto, ask
@@ -23,6 +23,7 @@ from core.store import Reader
 from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
 from tests.tui.cockpit import driven
 from tests.unit.report_lab import Session
+from tui.widgets.line import Line
 
 BETTER = ("LEVEL = 2.0", "LEVEL = 1.97")
 WORSE = ("LEVEL = 2.0", "LEVEL = 2.5")
@@ -207,16 +208,30 @@ async def test_the_screen_follows_a_replay(recorded: Lab) -> None:
     from tui.app import AutoresearchApp
 
     with playing(recorded, speed=1000.0) as show:
-        app = AutoresearchApp(show.lab, read_only=True, now=show.now)
+        app = AutoresearchApp(show.lab, replay=show.progress, now=show.now)
         async with driven(app, (120, 36)) as pilot:
             deadline = time.monotonic() + 60
-            while len(app.client.snapshot.history) < 4 or app.client.snapshot.live or not show.stage.over:
+
+            def seen() -> bool:
+                now = app.client.snapshot
+                kept = now.champion is not None and now.champion.experiment_id is not None
+                return len(now.history) == 4 and not now.live and kept and show.stage.over
+
+            while not seen():
                 assert time.monotonic() < deadline, "the screen never saw the end"
                 await pilot.pause(0.05)
-            snapshot = app.client.snapshot
-            assert snapshot.champion is not None
-            assert snapshot.champion.experiment_id is not None
-            assert not snapshot.problem
+            assert not app.client.snapshot.problem
+            await until(lambda: "the recording has ended" in str(app.review.query_one("#status", Line).render()))
+
+
+async def test_a_show_says_how_far_it_has_come_and_stays_at_its_end(recorded: Lab, tmp_path: Path) -> None:
+    stage, clock = Stage(recorded, tmp_path / "again"), iter([0.0, 0.0, 1e9])
+    begin, end = stage.recording.begin, stage.recording.end
+    show = Show(stage, speed=7.0, clock=lambda: next(clock))
+    assert show.progress() == Progress(7.0, begin, 0.0, over=False)
+    stage.advance(end)
+    assert show.progress() == Progress(7.0, end, 1.0, over=True)
+    stage.close()
 
 
 def test_a_lab_without_a_session_has_words(tmp_path: Path) -> None:

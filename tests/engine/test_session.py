@@ -323,3 +323,18 @@ async def test_a_gain_that_no_seed_changes_is_suspect(tmp_path: Path) -> None:
         assert judged is not None
         assert judged.verdict == Verdict.SUSPECT
         assert "the seed has no effect" in judged.verdict_reason
+
+
+@pytest.mark.parametrize(("direction", "worse", "better"), [("min", WORSE, BETTER), ("max", BETTER, WORSE)])
+async def test_the_leaderboard_begins_with_the_best(
+    tmp_path: Path, direction: str, worse: tuple[str, str], better: tuple[str, str]
+) -> None:
+    lab = toy_lab(tmp_path)
+    lab.config_file.write_text(
+        lab.config_file.read_text().replace("describe = []", f'describe = []\ndirection = "{direction}"')
+    )
+    async with engine_at_work(lab, ScriptedResearcher([worse, better]), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: sum(store.verdict_counts().values()) == 2)
+        titles = [title for (title,) in store.db.execute("SELECT title FROM leaderboard")]
+        assert titles == [" → ".join(better), " → ".join(worse)]

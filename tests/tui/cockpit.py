@@ -21,6 +21,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from core.models import Decision, State
+from core.replay import Progress
 from core.requests import (
     Approve,
     Defer,
@@ -215,6 +216,7 @@ async def cockpit(
     engine: bool = True,
     start_engine: Callable[[], None] | None = None,
     read_only: bool = False,
+    replay: Callable[[], Progress] | None = None,
     look: Look | None = None,
     tour: Memory | None = None,
     drafts: Drafts | None = None,
@@ -240,6 +242,7 @@ async def cockpit(
         sources=Files(),
         start_engine=start_engine,
         read_only=read_only,
+        replay=replay,
         look=look,
         tour=tour,
         drafts=drafts,

@@ -684,3 +684,22 @@ async def test_runs_that_ended_before_the_first_step_say_so(tmp_path: Path) -> N
         await human.sees("ImportError: no module named x")
         await human.press("L")
         await human.is_told("no points yet")
+
+
+async def test_a_device_that_is_set_aside_stands_among_the_devices_and_in_the_corner(tmp_path: Path) -> None:
+    words = "cuda:1 gets no more runs: the champion's own run 9 broke off there (the GPU is lost)"
+    async with on_live(tmp_path) as (human, _):
+        await human.press("escape")
+        await human.until(lambda: not isinstance(human.app.screen, Live), "the Review screen")
+        with human.lab.writer.transaction():
+            human.lab.writer.set("aside", {"cuda:1": words})
+            human.lab.writer.event("device_set_aside", device="cuda:1", words=words)
+        await human.is_told("twice, pause and go on, tries it again")
+        await human.press("7")
+        await human.until(lambda: isinstance(human.app.screen, Live), "the Live screen")
+        gauges = human.app.screen.query_one(Gauges)
+
+        def shown() -> str:
+            return " ".join(gauges.render_line(y).text.strip() for y in range(gauges.size.height))
+
+        await human.until(lambda: shown().startswith(words), "the words")

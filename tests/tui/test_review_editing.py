@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.screen import Screen
 from textual.widgets import TextArea
 
 from core.patches import apply, parse
@@ -50,6 +52,28 @@ async def test_the_cursor_stands_at_the_hunk(tmp_path: Path) -> None:
         editor = human.app.screen.query_one(TextArea)
         row, _ = editor.cursor_location
         assert "QK_SCALE" in editor.document.get_line(row)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_line_stands_a_third_down_from_the_first_frame_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    async with cockpit(tmp_path, size=size) as human:
+        display, frames = human.app._display, set()
+
+        def seen(screen: Screen[Any], picture: Any) -> None:
+            if isinstance(screen, EditScreen):
+                frames.add(screen.query_one(TextArea).scroll_offset.y)
+            display(screen, picture)
+
+        monkeypatch.setattr(human.app, "_display", seen)
+        await human.press("n", "e")
+        await human.until(lambda: frames and not human.app._batch_count)
+        await human.press("x")
+        editor = human.app.screen.query_one(TextArea)
+        [top] = frames
+        row = editor.cursor_location[0] - top
+        assert editor.size.height // 4 <= row <= editor.size.height // 2
 
 
 async def test_an_edit_that_does_not_parse_says_the_line_and_cannot_be_approved(tmp_path: Path) -> None:

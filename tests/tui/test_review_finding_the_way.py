@@ -229,3 +229,31 @@ async def test_keys_can_be_remapped_by_the_id_of_their_action(tmp_path: Path) ->
         assert human.asked == []
         await human.press("f5")
         await human.until(lambda: human.asked)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(("state", "read_only"), [("better", False), ("waiting", True)])
+async def test_where_nothing_can_be_decided_the_last_row_shows_the_ways_out(
+    tmp_path: Path, state: str, read_only: bool, width: int
+) -> None:
+    async with cockpit(tmp_path, state, read_only=read_only, size=(width, 24)) as human:
+        last = human.screen.splitlines()[-1]
+        for words in ("5 experiments", "6 compare", "7 live", "? help", ": commands", "q detach"):
+            assert words in last
+        assert "veto" not in last
+
+
+async def test_where_a_proposal_waits_the_last_row_is_about_it(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, size=(160, 50)) as human:
+        last = human.screen.splitlines()[-1]
+        assert last.lstrip().startswith("a approve")
+        assert "experiments" not in last
+
+
+async def test_help_says_once_why_nothing_can_be_decided(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, read_only=True, size=(120, 50)) as human:
+        await human.press("question_mark")
+        await human.sees("Decide about the patch")
+        assert human.screen.count("now: this screen was opened to look only") == 1
+        heading, first = human.screen.index("Decide about the patch"), human.screen.index("Run the patch")
+        assert heading < human.screen.index("now: this screen") < first

@@ -73,7 +73,7 @@ async def test_rows_carry_numbers_signs_and_include_marks() -> None:
     async with app.run_test(size=(80, 24)):
         shown = app.rows()
         assert shown[0] == " train.py  +12 -6"
-        assert shown[1] == "▸▌ hunk 1/6  line 1 in step_0  +2 -1"
+        assert shown[1] == "▸▌ hunk 1/6  line 2 in step_0  +2 -1"
         assert shown[2] == " ▌  1   1   def step_0(x):"
         assert shown[3] == " ▌  2     -     y = x + 0"
         assert shown[4] == " ▌      2 +     y = x + 0.5"

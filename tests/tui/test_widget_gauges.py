@@ -43,6 +43,23 @@ async def test_before_the_first_sample_it_says_so() -> None:
         assert app.rows() == ["No device has reported yet."]
 
 
+async def test_a_device_that_is_set_aside_says_why_even_where_it_reports_nothing() -> None:
+    app = GaugeApp(detailed=True)
+    words = "cuda:2 gets no more runs: the champion's own run 7 broke off there (CUDA error: the GPU is lost)"
+    async with app.run_test(size=(48, 12)) as pilot:
+        app.gauges.show([], aside={"cuda:2": words})
+        await pilot.pause()
+        assert " ".join(row.strip() for row in app.rows()) == f"{words} No device has reported yet."
+        app.gauges.show([gauge()], aside={"cuda:2": words})
+        await pilot.pause()
+        rows = app.rows()
+        assert rows[0].startswith("cuda:2 gets no more runs")
+        assert any(row.startswith("cuda:0") for row in rows)
+        app.gauges.show([])
+        await pilot.pause()
+        assert app.rows()[0].startswith("cuda:0")
+
+
 async def test_a_wide_terminal_has_a_line_a_device_and_a_narrow_one_two() -> None:
     app = GaugeApp()
     async with app.run_test(size=(100, 10)) as pilot:

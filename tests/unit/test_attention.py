@@ -43,6 +43,13 @@ def kinds(now: Snapshot, before: Snapshot = BEFORE) -> list[str]:
     return [alert.kind for alert in alerts(before, now)]
 
 
+def test_a_device_that_is_set_aside_is_worth_a_call_once() -> None:
+    aside = {"cuda:2": "cuda:2 gets no more runs: the champion's own run 7 broke off there (the GPU is lost)"}
+    (alert,) = alerts(BEFORE, lab(aside=aside))
+    assert alert == Alert("aside", aside["cuda:2"])
+    assert kinds(lab(aside=aside, seq=6), lab(aside=aside)) == []
+
+
 def test_a_review_that_starts_waiting_is_worth_a_call_and_the_next_in_the_queue_is_not() -> None:
     one = lab(summary(7, State.RUNNING), summary(8, State.PROPOSED))
     two = lab(summary(7, State.RUNNING), summary(8, State.PROPOSED), summary(9, State.PROPOSED), seq=6)

@@ -55,7 +55,7 @@ def test_rows_number_both_sides_and_say_what_each_line_is() -> None:
     found = rows(patch_of(("LR = 0.04", "LR = 0.02\nWD = 0.1"), context=1), {"train.py": SOURCE})
     assert [(row.kind.value, row.old_no, row.new_no, row.text) for row in found] == [
         ("file", None, None, "train.py  +2 -1"),
-        ("hunk", None, None, "hunk 1/1  line 2  +2 -1"),
+        ("hunk", None, None, "hunk 1/1  line 3  +2 -1"),
         ("context", 2, 2, ""),
         ("removed", 3, None, "LR = 0.04"),
         ("added", None, 3, "LR = 0.02"),

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from core.models import Verdict
 from core.verdict import (
+    Drift,
     Judged,
     Measured,
     Noise,
     Policy,
     RunSeeds,
     drift,
+    drift_text,
     effect_spread,
     gain_text,
     interval,
@@ -494,6 +496,12 @@ def test_drift_is_a_shift_between_earlier_and_later_runs_of_the_champion() -> No
     assert drifted.shift == pytest.approx(calm.shift + 0.04)
     assert calm.low < calm.centre < calm.high
     assert calm.centre == pytest.approx(fmean(value for _, value in steady[:6]))
+
+
+def test_a_shift_of_nothing_has_no_sign_and_every_shift_its_metric() -> None:
+    nothing = Drift(2.0, 1.0, 3.0, -0.04, -1.3, 1.3, drifting=False)
+    assert drift_text(nothing, 4, "val_bpb").endswith("scores 0.0 val_bpb (99 % -1.3 to +1.3, 4 runs)")
+    assert "scores +0.5 val_bpb (99 %" in drift_text(replace(nothing, shift=0.5), 4, "val_bpb")
 
 
 def test_drift_needs_two_finite_runs_and_a_noise() -> None:

@@ -58,7 +58,7 @@ def status(lab: Path, as_json: bool, gain: float | None) -> None:
         of = "the champion" if run["experiment_id"] is None else f"#{run['experiment_id']}"
         lines.append(f"running     run {run['id']} of {of} on {run['device']}: {run['phase']} {run['progress']:.0%}")
     if (last := body["last_run"]) and last["ended_at"] and (took := phases.words(last["detail"].get("seconds") or {})):
-        lines.append(f"last run    run {last['id']} {last['state']}: {took}")
+        lines.append(f"last run    run {last['id']} {last['words']['state']}: {took}")
     if (planned := body["plan"]) is not None:
         sigma = f"σ {number(planned['sigma'], 5)} ({planned['df']} df)"
         lines.append(f"noise       {sigma}: {planned['words']}")
@@ -72,6 +72,7 @@ def status(lab: Path, as_json: bool, gain: float | None) -> None:
         f"spent       {used['device_hours']:.1f} device hours, {used['tokens']:,} tokens"
         + (f", {used['cost']:.2f} ({number(used['cost_per_keep'], 2)} a keep)" if used["cost"] is not None else ""),
         "devices     " + ", ".join(f"{d['name']} ({d['class']})" for d in body["devices"]),
+        *[f"set aside   {words}; resume tries it again" for words in body["aside"].values()],
     ]
     print_data(body, as_json, lines)
 
@@ -124,8 +125,8 @@ def show(lab: Path, experiment_id: str, as_json: bool) -> None:
             for r in body["reviews"]
         ],
         *[
-            f"run {r['id']}: {r['purpose']} seed {r['seed']} {r['state']} {number(r['metric'])} "
-            f"{r['error'] or phases.words(r['detail'].get('seconds') or {})}"
+            f"run {r['id']}: {r['purpose']} seed {r['seed']} {r['words']['state']} {number(r['metric'])} "
+            f"{r['words']['error'] or phases.words(r['detail'].get('seconds') or {})}"
             for r in body["runs"]
         ],
     ]
@@ -161,7 +162,7 @@ def replay(lab: Path, speed: float) -> None:
 
     with playing(found, speed=speed) as show:
         narrate(f"{duration(show.session_seconds)} of work in {duration(show.pace.seconds)}; q leaves")
-        app, log = AutoresearchApp(show.lab, read_only=True, now=show.now), show.lab.root / "tui.log"
+        app, log = AutoresearchApp(show.lab, replay=show.progress, now=show.now), show.lab.root / "tui.log"
         with guarded_stderr(log):
             app.run()
         if app.return_code == 1:

@@ -18,8 +18,8 @@ from core.lab import Lab, create, find
 from core.models import Autonomy
 from core.requests import StopEngine
 from core.store import Reader
-from core.text import one_line
-from tui.commands.frame import lab_argument, narrate, needs_terminal, send
+from core.text import clean, one_line
+from tui.commands.frame import EXIT_NOT_AS_WANTED, lab_argument, narrate, needs_terminal, send
 from tui.personal import who
 
 DEFAULT_LAB = Path("lab")
@@ -31,13 +31,17 @@ MEASURE_SECONDS = 600
 @click.argument("lab", type=click.Path(path_type=Path), required=False)
 @click.option("--read-only", is_flag=True, help="Look, but decide nothing and start no engine.")
 def open_(lab: Path | None, read_only: bool) -> None:
-    """Open a lab's screen; makes ./lab when there is none, starts its engine when none runs."""
+    """Open a lab's screen; makes ./lab when there is none, asks before it makes another; starts its engine."""
     needs_terminal()
     path = lab or DEFAULT_LAB
     opened = Lab(Path(os.path.abspath(path)))
     if not opened.exists():
         if read_only:
             find(path)
+        question = f"there is no lab {clean(str(path))} here; make it?"
+        if path != DEFAULT_LAB and not click.confirm(question, err=True):
+            narrate("nothing was made")
+            raise click.exceptions.Exit(EXIT_NOT_AS_WANTED)
         opened = make(path, profile="auto", corpus="stdlib")
     show_lab(opened, read_only=read_only)
 
@@ -97,7 +101,7 @@ def run_(lab: Path, autonomy: str | None, experiments: int | None) -> None:
 def stop(lab: Path, keep_run: bool) -> None:
     """End the engine, after saying what that stops."""
     found = find(lab)
-    if not answers(found):
+    if not answers(found, patience=30.0):  # it may be waiting for a record that another program holds
         narrate("no engine runs for this lab")
         return
     try:

@@ -208,7 +208,8 @@ def _file_text(file: FilePatch) -> str:
 
 def _hunk_text(hunk: Hunk, total: int, scope: str) -> str:
     marks = [line[0] for line in hunk.lines]
-    place = f"line {hunk.old_start}" if hunk.old_count else f"after line {hunk.old_start}"
+    context = next((n for n, mark in enumerate(marks) if mark in "+-"), 0)  # no change stands in these lines
+    place = f"line {hunk.old_start + context}" if hunk.old_count else f"after line {hunk.old_start}"
     where = f"{place} in {scope}" if scope else place
     return f"hunk {hunk.index + 1}/{total}  {where}  +{marks.count('+')} -{marks.count('-')}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from core.models import LIVE_RUNS, Series
+from core.models import LIVE_RUNS, Series, State
 from tui.actions import BY_ID, key_of, keys_of
 from tui.detail import with_live
 from tui.pace import Ends
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 FOOTER = {
     "approve": 0, "edit": 2, "revise": 0, "veto": 0, "toggle_hunk": 3, "next_hunk": 7, "defer": 5, "undo": 1,
     "restart_engine": 0, "pause": 8, "stop_run": 8, "autonomy": 8, "message": 10, "idea": 10, "pane_list": 9,
-    "next_pane": 10, "zoom": 12, "older": 12, "help": 0, "palette": 6, "detach": 4,
+    "next_pane": 10, "zoom": 12, "older": 12, "experiments": 1, "compare": 3, "live": 2,
+    "help": 0, "palette": 6, "detach": 4,
 }  # fmt: skip
 """actions of the last row, and which are left out first where it is narrow; 0 are never"""
 HIDDEN_WHEN_IDLE = ("restart_engine", "stop_run")
+ELSEWHERE = ("experiments", "compare", "live")
+"""where there is something to look at when nothing here waits for a decision"""
+DIM, SETTLED_DIM = 6, 20
+"""what cannot act is left out so much earlier; where nothing can be decided, before anything that can act"""
 
 
 class Drawing:
@@ -44,7 +49,7 @@ class Drawing:
         screen = self.screen
         lab, panes = screen.lab, screen.panes
         with screen.app.batch_update():
-            self._line("status").show_parts(status(lab, screen.client.lab.name))
+            self.status()
             doing = (lab.run and (lab.run.id, lab.run.phase), lab.paused, lab.preparation, lab.researcher, lab.alive)
             if doing != self._doing:  # numbers alone wait for the next second
                 self._doing = doing
@@ -66,9 +71,17 @@ class Drawing:
 
     def times(self) -> None:
         """What changes by the clock alone."""
+        self.status()
         self.activity()
         self.banner()
-        self.screen.panes.gauges.show(self.screen.lab.gauges, now=self.screen.client.now())
+        lab = self.screen.lab
+        self.screen.panes.gauges.show(lab.gauges, now=self.screen.client.now(), aside=lab.aside)
+
+    def status(self) -> None:
+        """The first row."""
+        screen = self.screen
+        replay = screen.replay() if screen.replay else None
+        self._line("status").show_parts(status(screen.lab, screen.client.lab.name, replay))
 
     def activity(self) -> None:
         """The second row."""
@@ -91,15 +104,21 @@ class Drawing:
             screen.shown,
             now=screen.client.now(),
             can_start=screen.start_engine is not None,
-            read_only=screen.read_only,
+            read_only="" if screen.replay else screen.read_only,
             runs=with_live(detail.runs, screen.lab.live) if detail else (),
             reviews=detail.reviews if detail else (),
             log=detail.log if detail else (),
             blocked=screen.blocked,
             selection=screen.left_over,
         )
+        if screen.replay and said is not None:
+            said = replace(said, next="")  # the first row says that it is one, and no key would do it
         if screen.desk.shown is not None and screen.shown is None and (said is None or said.whole):
-            return  # what is on the desk is being read: the pane says so in a moment
+            # what is on the desk is being read: the pane says so in a moment, and that the lab is empty is over
+            if not screen.panes.display:
+                screen.query_one(Banner).say(None)
+                screen.panes.display = True
+            return
         # where there is nothing to review, the curve of the baseline and its log can still be looked at
         whole = said is not None and said.whole and screen.panes.current in ("diff", "why")
         screen.query_one(Banner).say(said, whole=whole)
@@ -149,19 +168,28 @@ class Drawing:
             hints = ((on, "next match"), (back, "previous"), (key_of("back", screen.keymap), "end the search"))
             self._line("keys").show_parts([Part(_key(key, label)) for key, label in hints], 1)
             return
-        view = screen.view
+        view, settled = screen.view, self._settled
         parts: list[Part] = []
         for action_id, rank in FOOTER.items():
             action = BY_ID[action_id]
             reason = action.why_disabled(view)
-            if reason and action_id in HIDDEN_WHEN_IDLE:
+            if (reason and action_id in HIDDEN_WHEN_IDLE) or (not settled and action_id in ELSEWHERE):
                 continue
             label = pause_label(screen.lab) if action_id == "pause" else action.label
             key = keys_of(action, screen.keymap)[0]
             words = Content.styled(f" {key} {label}", "$foreground-disabled") if reason else _key(key, label)
             # what cannot act stays, dim, for the fingers' memory; in a narrow row it goes a little earlier
-            parts.append(Part(words, rank + 6 if reason else rank, None, action_id))
+            later = (SETTLED_DIM if settled else DIM) if reason else 0
+            parts.append(Part(words, rank + later, None, action_id))
         self._line("keys").show_parts(parts, 1)
+
+    @property
+    def _settled(self) -> bool:
+        """Nothing on this screen waits for a decision that could be taken here."""
+        screen = self.screen
+        shown = screen.lab.by_id.get(screen.desk.shown) if screen.desk.shown is not None else None
+        waits = shown.state is State.PROPOSED if shown else bool(screen.lab.queue)
+        return bool(screen.read_only) or not waits
 
     def _line(self, name: str) -> Line:
         return self.screen.query_one(f"#{name}", Line)

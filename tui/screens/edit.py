@@ -21,6 +21,9 @@ from tui.screens.dialogs import KEEP_AFTER
 from tui.still import StillBelow
 from tui.widgets.line import Line, Part
 
+AROUND = 3
+"""rows that are not the editor's: the title, the keys, its scrollbar"""
+
 
 @dataclass(frozen=True, slots=True)
 class Edited:
@@ -81,8 +84,11 @@ class EditScreen(StillBelow, Screen[Edited]):
 
     def on_mount(self) -> None:
         editor = self.query_one(TextArea)
-        editor.move_cursor((max(0, min(self._line, editor.document.line_count) - 1), 0))
-        self.call_after_refresh(editor.scroll_cursor_visible, center=True, animate=False)
+        lines, rows = editor.document.line_count, self.app.size.height - AROUND
+        at = max(0, min(self._line, lines) - 1)
+        editor.move_cursor((at, 0))
+        # before the first frame: what is put right after it is a jump, on a slow link with the first key that is typed
+        editor.scroll_to(y=max(0, min(at - rows // 3, lines - rows)), animate=False, force=True, immediate=True)
         self._say(Content())
         if self._check_at_once:
             self.call_after_refresh(self.action_check)

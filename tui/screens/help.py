@@ -88,12 +88,16 @@ def keys_text(view: View, keymap: Mapping[str, str], actions: Sequence[Action] =
     for group in dict.fromkeys(action.group for action in actions):  # what is special to the screen comes first
         here = [action for action in actions if action.group == group]
         parts.append((f"\n{GROUPS[group]}\n", "bold $text-accent"))
-        for action in here:
+        reasons = [action.why_disabled(view) for action in here]
+        shared = next((reason for reason in reasons if reason and reasons.count(reason) > 1), "")
+        if shared and group == "decide":  # said once, where it keeps most of them
+            parts.append((f"  now: {shared}\n", "$text-warning"))
+        for action, reason in zip(here, reasons, strict=True):
             keys = " ".join(keys_of(action, keymap)) or ":"
-            reason = action.why_disabled(view)
             parts.append((f"  {keys:<14}", "bold" if not reason else "$foreground-disabled"))
             parts.append((action.help, "" if not reason else "$foreground-disabled"))
-            parts.append((f"\n  {'':<14}now: {reason}\n", "$text-warning") if reason and group == "decide" else "\n")
+            own = reason if group == "decide" and reason != shared else ""
+            parts.append((f"\n  {'':<14}now: {own}\n", "$text-warning") if own else "\n")
     parts.append(("\nWords\n", "bold $text-accent"))
     for word, meaning in WORDS.items():
         parts += [(f"  {word:<14}", "bold"), f"{meaning}\n"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from core.models import LIVE_RUNS, Run, RunState, State
+from core.runs import gate
 from core.text import ago, number, one_line
 from tui.actions import key_of
 from tui.idle import how_ended, why_idle
@@ -45,7 +46,7 @@ class LiveDrawing:
         self._line("run").show_parts(self._run())
         self._line("strip").show_parts(strip(found, rest), 1)
         screen.query_one(Phases).show(found, rest)
-        screen.query_one(Gauges).show(lab.gauges, now=screen.client.now())
+        screen.query_one(Gauges).show(lab.gauges, now=screen.client.now(), aside=lab.aside)
         self._titles()
         self._line("keys").show_parts(screen.keys(), 1)
 
@@ -139,7 +140,8 @@ class LiveDrawing:
         screen = self.screen
         gone = screen.client.now() - run.ended_at if run.ended_at else None
         when = "" if gone is None else f" {ago(gone)}" if gone >= 60 else " just now"  # seconds would be bytes
-        style = "bold" if run.metric is not None else "bold $text-error"
+        good = run.metric is not None or gate.was_withdrawn(run)
+        style = "bold" if good else "bold $text-error"
         parts = [Part(Content.styled(f" ■ LAST RUN: {how_ended(run)}{when}", style), 0)]
         if run.metric is not None:
             parts.append(Part(Content(f"{one_line(screen.lab.lab.metric, 16)} {number(run.metric)}"), 1))

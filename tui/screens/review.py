@@ -38,6 +38,7 @@ from tui.widgets.scrolling import scroll
 from tui.widgets.states import Banner
 
 if TYPE_CHECKING:
+    from core.replay import Progress
     from tui.widgets.tour import Tour
 
 ACTS: Mapping[str, Callable[[Review], None]] = {**deciding.ACTIONS, **steering.ACTIONS, **reading.ACTIONS}
@@ -59,6 +60,7 @@ class Review(AlikeRows, Page):
         clock: Callable[[], float] = time.monotonic,
         start_engine: Callable[[], None] | None = None,
         read_only: str = "",
+        replay: Callable[[], Progress] | None = None,
         look: Look | None = None,
         tour: Memory | None = None,
         drafts: Drafts | None = None,
@@ -78,7 +80,9 @@ class Review(AlikeRows, Page):
         self.detail: Detail | None = None
         self.busy = ""
         self._sources = sources
-        self._read_only = read_only
+        self._read_only = read_only if replay is None else "this is a replay: what you see has long been decided"
+        self.replay = replay
+        """how far the show has come; None: this is the lab itself"""
         self.left_over = ""
         """why the hunks that are left cannot run"""
         self._loading: tuple[object, ...] | None = None
@@ -178,7 +182,7 @@ class Review(AlikeRows, Page):
         gone = self.desk.shown
         if self.desk.follow(lab) and gone is not None and before.by_id.get(gone) and gone not in self.desk.decided:
             was, now = before.by_id[gone], lab.by_id.get(gone)
-            if now and was.state is State.PROPOSED and now.state is not State.PROPOSED:
+            if now and was.state is State.PROPOSED and now.state is not State.PROPOSED and self.replay is None:
                 self.toast(f"#{gone} was {now.state} elsewhere")
         self._load()
         self.draw()

@@ -195,7 +195,12 @@ def farewell(lab: Snapshot, root: Path) -> str:
     lines = ["Detached; the engine goes on."]
     run = lab.run
     if run is not None:
-        lines.append(f"Running: {whose(run)}, {one_line(run.phase, 16)}, {percent(run.progress)} of its budget.")
+        spent = f", {percent(run.progress)} of its budget" if run.phase == "training" else ""
+        lines.append(f"Running: {whose(run)}, {one_line(run.phase, 16)}{spent}.")
+    elif lab.preparation.state == "failed":
+        lines.append(
+            f"Nothing runs: the data could not be prepared ({one_line(lab.preparation.error, 200) or 'unknown'})."
+        )
     approved = lab.counts.get(State.APPROVED, 0)
     waiting = len(lab.queue)
     if lab.autonomy is Autonomy.FULL:
@@ -210,9 +215,12 @@ def farewell(lab: Snapshot, root: Path) -> str:
 
 
 def tell_news(screen: Review, before: Snapshot) -> None:
-    """Say when an experiment was judged since the last look."""
+    """Say when an experiment was judged, or a device set aside, since the last look."""
     if not before.seq:
         return
+    for device in screen.lab.aside.keys() - before.aside.keys():
+        hint = f"{key_of('pause')} twice, pause and go on, tries it again"
+        screen.toast(one_line(screen.lab.aside[device], 200), hint, severity="error", seconds=20.0)
     changed = {number for number, seq in screen.lab.touched.items() if before.touched.get(number) != seq}
     for number in sorted(changed)[-3:]:
         was, now = before.by_id.get(number), screen.lab.by_id.get(number)

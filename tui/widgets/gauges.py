@@ -5,9 +5,10 @@ use, memory, load and cores.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -29,6 +30,8 @@ ONE_LINE, WITH_CLOCK = 76, 90
 """columns from which a device needs a single line, and from which the clock is in it"""
 FEW = 4
 """devices that are shown in detail; more of them stand closer"""
+ASIDE_LONGEST = 300
+"""characters of why a device is set aside"""
 PAST = 12
 """cells of history where there is little room"""
 
@@ -71,6 +74,7 @@ class Gauges(Widget):
         self.detailed = detailed
         """a bar for the memory and every core of a processor, where there are few devices"""
         self.empty_text = empty_text
+        self._aside: Mapping[str, str] = {}
         self._latest: dict[str, Gauge] = {}
         self._history: dict[str, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=HISTORY))
         self._age = ""
@@ -78,10 +82,14 @@ class Gauges(Widget):
         self._lines: list[list[Run]] = []
         self._fitted = 0  # width that they were drawn for
 
-    def show(self, gauges: Sequence[Gauge], *, now: float | None = None) -> None:
+    def show(
+        self, gauges: Sequence[Gauge], *, now: float | None = None, aside: Mapping[str, str] | None = None
+    ) -> None:
         """Takes in samples, oldest first, of any devices; those it has seen already change nothing. `now`: devices are
-        asked while something runs, so the newest sample may be an old one, and then says so.
+        asked while something runs, so the newest sample may be an old one, and then says so. `aside`: devices that get
+        no more runs, and why.
         """
+        self._aside = aside or {}
         for sample in gauges:
             known = self._latest.get(sample.device)
             if known is not None and sample.at <= known.at:
@@ -141,12 +149,16 @@ class Gauges(Widget):
             self.refresh(*changed)
 
     def _draw(self, width: int) -> list[list[Run]]:
+        lines = [
+            [(line, "gauges--hot")]
+            for words in self._aside.values()
+            for line in wrap(one_line(words, ASIDE_LONGEST), max(width, 20), subsequent_indent="  ")
+        ]
         if not self._latest:
-            return [[(self.empty_text, "gauges--quiet")]]
+            return [*lines, [(self.empty_text, "gauges--quiet")]]
         newest = max(gauge.at for gauge in self._latest.values())
         detailed = self.detailed and len(self._latest) <= FEW
         cells = max(min(width - 32, HISTORY // 2), 0) if detailed else PAST
-        lines = []
         # GPUs first, as they are the busy ones; the processor after them
         for device in sorted(self._latest, key=lambda name: (name == "cpu", name)):
             gauge = self._latest[device]

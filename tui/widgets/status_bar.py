@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -18,6 +19,7 @@ from tui.widgets.queue import VERDICTS
 
 if TYPE_CHECKING:
     from core.guards import Finding
+    from core.replay import Progress
 
 DIAL = {
     Autonomy.MANUAL: ("MANUAL", "you decide each patch", "bold $text-primary on $primary-muted"),
@@ -31,12 +33,12 @@ SANDBOX = {
 }
 
 
-def status(lab: Snapshot, name: str) -> list[Part]:
+def status(lab: Snapshot, name: str, replay: Progress | None = None) -> list[Part]:
     """The first row."""
     word, meaning, style = DIAL[lab.autonomy]
     sandbox, sandbox_style = SANDBOX.get(lab.sandbox.tier, ("sandbox –", "$foreground-muted"))
     parts = [
-        Part(Content.styled(f" {one_line(name, 20)}", "bold"), 6),
+        Part(Content.styled(f" {one_line(name, 20)}", "bold"), 6) if replay is None else replaying(replay),
         Part(
             Content.assemble((f" {word} ", style), " ", (meaning, "$foreground-muted")),
             0,
@@ -51,8 +53,18 @@ def status(lab: Snapshot, name: str) -> list[Part]:
         shown = ", ".join(one_line(device, 12) for device in lab.devices[:4])
         where = Content(shown) if lab.has_gpu else Content.assemble(shown, (" (no GPU)", "$foreground-muted"))
         parts.append(Part(where, 7))
-    parts.append(Part(engine(lab)))
+    if replay is None:
+        parts.append(Part(engine(lab)))
     return parts
+
+
+def replaying(replay: Progress) -> Part:
+    """That this is no lab at work: how fast it is shown, and when it was what one sees."""
+    mark = Content.assemble(" ", (" REPLAY ", "bold $text-primary on $primary-muted"), f" ×{replay.speed:g}  ")
+    if replay.over:
+        return Part(Content.assemble(mark, ("the recording has ended", "bold"), f", {key_of('detach')} leaves"))
+    at = datetime.fromtimestamp(replay.moment)
+    return Part(Content.assemble(mark, f"{at:%H:%M:%S}  {percent(replay.share):>3}"))
 
 
 def researcher(lab: Snapshot) -> Content:

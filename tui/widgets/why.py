@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from core.models import Decision, Experiment, Review, Run, RunState, Verdict, Via
+from core.runs import gate
 from core.text import UNKNOWN, ago, clean, duration, number, one_line
 from tui.actions import key_of
 from tui.detail import Detail
@@ -32,6 +33,7 @@ MARKS = {
     RunState.VOID: ("■", "$text-warning"),
     RunState.LOST: ("?", "$text-warning"),
 }
+WITHDRAWN = ("·", "$foreground-muted")
 FINDINGS = 100
 """that are listed, the worst first: a rewrite can have thousands, and to wrap them all takes half a second"""
 Part = str | Content | tuple[str, str]
@@ -114,11 +116,12 @@ def _runs(runs: Sequence[Run], lab: Snapshot) -> Iterable[Part]:
         return []
     parts: list[Part] = [("Runs\n", "bold")]
     for run in runs:
-        sign, style = MARKS.get(run.state, ("✗", "$text-error"))
+        state, error = gate.in_words(run)
+        sign, style = WITHDRAWN if gate.was_withdrawn(run) else MARKS.get(run.state, ("✗", "$text-error"))
         took = duration(run.ended_at - run.started_at) if run.ended_at and run.started_at else UNKNOWN
-        words = f" {PURPOSES[run.purpose]} seed {run.seed} on {one_line(run.device, 16)}: {run.state}"
+        words = f" {PURPOSES[run.purpose]} seed {run.seed} on {one_line(run.device, 16)}: {state}"
         words += "".join(f" {value}" for value in (number(run.metric), took) if value != UNKNOWN)
-        parts += [(sign, style), words, f" {one_line(run.error, 200)}\n" if run.error else "\n"]
+        parts += [(sign, style), words, f" {one_line(error, 200)}\n" if error else "\n"]
     return [*parts, "\n"]
 
 
