@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
@@ -376,15 +377,18 @@ class Reader:
         return [Champion(*row) for row in self._all(f"SELECT {CHAMPION} FROM champions ORDER BY seq")]
 
     def champion_metric(self, champion: Champion) -> float | None:
-        """What it was kept for; of the baseline, or since an upgrade, the mean over its newest device class."""
-        runs = [r for r in self.runs(commit_sha=champion.commit_sha) if r.metric is not None and not r.is_audit]
-        newest = [r for r in runs if r.device_class == runs[-1].device_class]
-        if champion.experiment_id is not None and (not newest or any(r.experiment_id is not None for r in newest)):
-            kept = self.summary(champion.experiment_id)
-            if kept is not None and kept.metric is not None:
-                return kept.metric
-        metrics = [r.metric for r in newest if r.metric is not None]
-        return sum(metrics) / len(metrics) if metrics else None
+        """What it scores: over runs of its own on its newest device class; before there are any, what it was kept for."""
+        own = [
+            run
+            for run in self.runs(commit_sha=champion.commit_sha)
+            if run.metric is not None and run.experiment_id is None and run.purpose in CHAMPION_PURPOSES
+        ]
+        if own:
+            return fmean(
+                {run.seed: run.metric or 0.0 for run in own if run.device_class == own[-1].device_class}.values()
+            )
+        kept = None if champion.experiment_id is None else self.summary(champion.experiment_id)
+        return None if kept is None else kept.metric
 
     def setting(self, key: str, default: Any = None) -> Any:
         row = self._first("SELECT value FROM settings WHERE key = ?", key)

@@ -110,6 +110,8 @@ def test_the_champions_metric_in_status_is_of_one_device_class(bench: Bench) -> 
     kept = bench.store.champion()
     assert kept
     assert bench.store.champion_metric(kept) == 0.97  # before it was ever run again
+    champion_runs(bench, 0.98, 1.0, first_seed=7, kind="after")
+    assert bench.store.champion_metric(kept) == pytest.approx(0.99)  # as the plot, the lineage and the report have it
 
 
 def test_a_seed_that_failed_before_an_upgrade_may_be_asked_for_after_it(bench: Bench) -> None:

@@ -106,7 +106,7 @@ async def test_a_long_history_arrives_in_two_pieces(tmp_path: Path) -> None:
 def test_the_champion_and_its_curve_are_those_of_the_same_seed(lab: SampleLab) -> None:
     client, posted = looking(lab)
     client.look()
-    assert posted[-1].champion_metric == pytest.approx(1.842 - 0.0093)
+    assert posted[-1].champion_metric == pytest.approx(1.842)  # over its own runs, not what it was kept for
     behind = client.champion_run(seed=2)
     assert behind is not None
     assert behind.seed == 2

@@ -129,7 +129,7 @@ class LabScreen(Page):
         if lab.alive is False and not lab.starting:
             parts.append(Part(Content.styled("○ engine DOWN", "bold $text-error"), 2))
         if lab.queue:
-            words = f"{len(lab.queue)} wait{'' if len(lab.queue) > 1 else 's'} for you ({key_of('pane_diff')})"
+            words = f"{len(lab.queue)} wait{'' if len(lab.queue) > 1 else 's'} for you (key {key_of('pane_diff')})"
             parts.append(Part(Content.styled(words, "bold $text-warning"), 1, None, "pane_diff"))
         return parts
 
