@@ -377,7 +377,7 @@ class Reader:
         return [Champion(*row) for row in self._all(f"SELECT {CHAMPION} FROM champions ORDER BY seq")]
 
     def champion_metric(self, champion: Champion) -> float | None:
-        """What it scores: over runs of its own on its newest device class; before there are any, what it was kept for."""
+        """Its score: over runs of its own on its newest device class; before there are any, what it was kept for."""
         own = [
             run
             for run in self.runs(commit_sha=champion.commit_sha)
