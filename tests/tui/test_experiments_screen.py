@@ -126,12 +126,15 @@ async def test_esc_goes_back_to_the_table_where_it_was_opened_and_from_there_to_
     async with on_experiments(lab) as (human, screen):
         await human.press("G", "enter")
         await human.until(lambda: human.review.shown and human.review.shown.id == 1, "#1")
+        await human.sees("Esc: back to Experiments")
         await human.press("3", "escape")
         await human.until(lambda: human.app.screen is screen, "the table again")
         assert screen.table.cursor_id == 1
         await human.press("escape")
         await human.until(lambda: human.app.screen is human.review, "the Review screen")
         assert not human.review.desk.pinned
+        await human.press("h")
+        await human.sees("Esc: 2 waiting")
         await human.press("escape")
         await human.pilot.pause()
         assert human.app.screen is human.review

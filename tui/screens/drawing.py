@@ -56,7 +56,7 @@ class Drawing:
                 self.activity()
             shown = lab.by_id.get(screen.desk.shown) if screen.desk.shown is not None else None
             findings = screen.detail.findings if screen.detail and screen.shown else ()
-            self._line("heading").show_parts(heading(lab, shown, findings, pinned=screen.desk.pinned))
+            self._line("heading").show_parts(heading(lab, shown, findings, back=self._back()))
             self.banner()
             panes.experiments.show(lab.queue, lab.history, screen.desk.shown)
             panes.inform(list=f"{len(lab.queue)} wait{'s' if len(lab.queue) == 1 else ''}, {len(lab.history)} in all")
@@ -190,6 +190,14 @@ class Drawing:
         shown = screen.lab.by_id.get(screen.desk.shown) if screen.desk.shown is not None else None
         waits = shown.state is State.PROPOSED if shown else bool(screen.lab.queue)
         return bool(screen.read_only) or not waits
+
+    def _back(self) -> str:
+        """Where Esc leads from what was chosen by hand."""
+        if not self.screen.desk.pinned:
+            return ""
+        if self.screen.opened_from:
+            return f"Esc: back to {self.screen.opened_from.capitalize()}"
+        return f"Esc: {waiting} waiting" if (waiting := len(self.screen.lab.queue)) else ""
 
     def _line(self, name: str) -> Line:
         return self.screen.query_one(f"#{name}", Line)

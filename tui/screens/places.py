@@ -70,8 +70,10 @@ class Places:
         self._app.switch_mode(place)
         if here == "review" and place != here:
             self._review.desk.look_away()
+            self._review.opened_from = ""
         if place == "review":
             self._way = [here] if way.experiments and here != "review" else []
+            self._review.opened_from = "".join(self._way)
             self._review.desk.look_back()
             if way.pane:
                 self._review.panes.select(way.pane)

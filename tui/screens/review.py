@@ -91,6 +91,8 @@ class Review(AlikeRows, Page):
         """every widget is there"""
         self.drawing = Drawing(self)
         self.finding = ""
+        self.opened_from = ""
+        """the screen to which Esc goes back, where what is shown was opened there"""
         """the words that are being sought"""
         self.curve = "loss"
         """which curve of a run is drawn"""

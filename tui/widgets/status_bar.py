@@ -125,8 +125,8 @@ STATE_WORDS = {
 }
 
 
-def heading(lab: Snapshot, shown: Summary | None, findings: Sequence[Finding], *, pinned: bool) -> list[Part]:
-    """The third row: the experiment on the screen."""
+def heading(lab: Snapshot, shown: Summary | None, findings: Sequence[Finding], *, back: str) -> list[Part]:
+    """The third row: the experiment on the screen; `back`: where Esc leads, if anywhere."""
     if shown is None:
         return []
     state = VERDICTS[shown.verdict][2] if shown.verdict else STATE_WORDS.get(shown.state, str(shown.state))
@@ -143,8 +143,8 @@ def heading(lab: Snapshot, shown: Summary | None, findings: Sequence[Finding], *
     if shown.state is State.PROPOSED and len(lab.queue) > 1:
         place = next((n for n, summary in enumerate(lab.queue, 1) if summary.id == shown.id), 1)
         parts.append(Part(Content.styled(f"{place} of {len(lab.queue)}", "$text-warning"), 1))
-    elif pinned and lab.queue:
-        parts.append(Part(Content.styled(f"Esc: {len(lab.queue)} waiting", "$text-warning"), 1, None, "back"))
+    elif back:
+        parts.append(Part(Content.styled(back, "$text-warning"), 1, None, "back"))
     elif not lab.queue:
         parts.append(Part(Content.styled("nothing waits for you", "$foreground-muted"), 1))
     return parts
