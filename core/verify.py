@@ -11,7 +11,7 @@ from pathlib import Path
 from core.errors import LabError
 from core.lab import Lab
 from core.manifest import Manifest
-from core.models import LIVE_RUNS, Decision, Run, RunState, State, Verdict
+from core.models import Decision, Run, RunState, State, Verdict
 from core.store import Reader
 from core.workspace import Workspace
 
@@ -81,7 +81,7 @@ def _experiments(reader: Reader) -> Iterator[str]:
 def _runs(reader: Reader, lab: Lab) -> Iterator[str]:
     by_device: dict[str, Run] = {}
     for run in reader.runs():
-        if run.state in LIVE_RUNS:
+        if run.is_live:
             other = by_device.get(run.device)
             # one may stand ready while the other is evaluated
             if other is not None and (other.phase != "evaluating" or run.state != RunState.STARTING):
@@ -96,7 +96,7 @@ def _runs(reader: Reader, lab: Lab) -> Iterator[str]:
             experiment = reader.experiment(run.experiment_id)
             if experiment is not None and experiment.state in (State.PROPOSED, State.VETOED, State.REVISING):
                 moved = experiment.commit_sha != run.commit_sha
-                if not moved and run.state in LIVE_RUNS:
+                if not moved and run.is_live:
                     yield f"run {run.id} is live, but #{run.experiment_id} is {experiment.state}"
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from textual.message import Message
 
 from core.errors import LabError, StoreError
-from core.models import Event, Purpose, Run, RunState, Series
+from core.models import Event, Run, RunState, Series
 from core.requests import NoEngine, Ping, Request, ask
 from core.store.reader import Gauge, Reader, Summary
 from tui.snapshot import EngineNote, LabNote, PreparationNote, ResearcherNote, SandboxNote, Snapshot, note
@@ -272,7 +272,7 @@ class Client:
         finished = [
             run
             for run in self._champion_runs[champion.commit_sha]
-            if run.state is RunState.FINISHED and run.purpose is not Purpose.AUDIT
+            if run.state is RunState.FINISHED and not run.is_audit
         ]
         return next((run for run in finished if run.seed == seed), finished[0] if finished else None)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import LabError
-from core.models import Experiment, Purpose, Run, RunState
+from core.models import Experiment, Run, RunState
 from core.store.reader import Reader
 from core.text import bytes_text, duration, number, one_line
 from tui.detail import Sources
@@ -89,11 +89,7 @@ def compare(reader: Reader, numbers: Sequence[int], sources: Sources) -> Compari
 
 
 def _runs_of(reader: Reader, experiment: Experiment) -> tuple[Run, ...]:
-    runs = [
-        run
-        for run in reader.runs(experiment_id=experiment.id)
-        if run.state in DRAWN and run.purpose is not Purpose.AUDIT
-    ]
+    runs = [run for run in reader.runs(experiment_id=experiment.id) if run.state in DRAWN and not run.is_audit]
     return tuple(run for run in runs if run.commit_sha == experiment.commit_sha) or tuple(runs)
 
 
@@ -101,7 +97,7 @@ def _parent(reader: Reader, experiment: Experiment) -> Side:
     """The champion an experiment was proposed on: with its own runs, before there are any those it was kept by."""
     commit = experiment.parent_commit
     kept = next((c.experiment_id for c in reversed(reader.champions()) if c.commit_sha == commit), None)
-    runs = [r for r in reader.runs(commit_sha=commit) if r.state in DRAWN and r.purpose is not Purpose.AUDIT]
+    runs = [r for r in reader.runs(commit_sha=commit) if r.state in DRAWN and not r.is_audit]
     own = [run for run in runs if run.experiment_id is None]
     return Side(reader.experiment(kept) if kept else None, commit, tuple(own or runs))
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TypeGuard
 
-from core.models import LIVE_RUNS, Run, RunState, Series
+from core.models import Run, RunState, Series
 from core.runs import gate, phases
 
 PHASES = dict(zip(phases.NAMES, ("queue", "starting", "compiling", "training", "evaluating", "judging"), strict=True))
@@ -91,7 +91,7 @@ class Stopwatch:
 
 def present_phase(run: Run) -> str:
     """The phase that takes the time now, as a key of PHASES."""
-    return PRESENT.get(run.phase, "train") if run.state in LIVE_RUNS else "judge"
+    return PRESENT.get(run.phase, "train") if run.is_live else "judge"
 
 
 def recorded(run: Run) -> dict[str, float]:
@@ -111,7 +111,7 @@ def steps(run: Run, *, now: float, watch: Stopwatch, trained: float | None, judg
     known: dict[str, float | None] = {**watch.took(run), **recorded(run)}
     if trained is not None:  # of a run that was stopped the record knows less
         known["train"] = max(trained, known.get("train") or 0.0)
-    if run.state in LIVE_RUNS:
+    if run.is_live:
         present = present_phase(run)
         last = phases.NAMES.index("compile" if present == "queue" else present)  # it queues when it stands ready
         stages = {name: Stage.AHEAD if index > last else Stage.DONE for index, name in enumerate(phases.NAMES)}
@@ -150,7 +150,7 @@ def left(run: Run, *, now: float, trained: float | None, like: Run | None, spent
 
     `like`: the champion's run on the same kind of device; `spent`: seconds in the present phase.
     """
-    if run.state not in LIVE_RUNS:
+    if not run.is_live:
         return None
     theirs = recorded(like) if like is not None and like.state is RunState.FINISHED else {}
     evaluation = theirs.get("evaluate")

@@ -29,7 +29,7 @@ from core.engine.running import Running
 from core.engine.server import serve
 from core.errors import ConfigError, LabError, Refused, StoreError
 from core.lab import Lab
-from core.models import LIVE_RUNS, Autonomy, State
+from core.models import Autonomy, State
 from core.requests import (
     Approve,
     Audit,
@@ -274,7 +274,7 @@ class Engine:
         run = self.bench.store.run(run_id)
         if run is None:
             raise Refused(f"there is no run {run_id}")
-        if run.state not in LIVE_RUNS:
+        if not run.is_live:
             raise Refused(f"run {run_id} has already ended ({run.state})")
         self.bench.store.event("stop_run", experiment_id=run.experiment_id, run_id=run_id, actor=actor)
         self.running.stop_run(run)

@@ -211,8 +211,10 @@ class Running:
 
     def _pause_if_lost_again(self, run: Run, why: str) -> None:
         """A run of the champion's that is lost each time would be made again for ever; an experiment's is judged."""
+        if run.experiment_id is not None:
+            return
         own = [one for one in self.bench.store.runs(commit_sha=run.commit_sha) if one.experiment_id is None]
-        if run.experiment_id is None and len(own) >= ATTEMPTS and all(map(counts_as_lost, own[-ATTEMPTS:])):
+        if len(own) >= ATTEMPTS and all(map(counts_as_lost, own[-ATTEMPTS:])):
             self.starting.pause(
                 f"the champion's own runs were lost {ATTEMPTS} times ({why}): see their logs, then resume"
             )

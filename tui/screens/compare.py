@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 
 from core.errors import LabError, StoreError
-from core.models import LIVE_RUNS, Run, RunState
+from core.models import Run, RunState
 from core.store.reader import Reader
 from core.text import number, one_line
 from tui.actions import ON_COMPARE, View, key_of
@@ -150,9 +150,7 @@ class Compare(Paned):
         for letter, run in zip(LETTERS, self.runs, strict=False):
             if run is not None:
                 series = self.client.curve(run.id, self.curve)
-                share = (
-                    run.progress if run.state in LIVE_RUNS else 1.0 if run.state is RunState.FINISHED else run.progress
-                )
+                share = run.progress if run.is_live else 1.0 if run.state is RunState.FINISHED else run.progress
                 curves.append((letter, Curve(series, share or 1.0, tokens_of(run))))
         self.overlay.empty_text = self._nothing()
         self.overlay.show(curves)

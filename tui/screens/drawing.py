@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from core.models import LIVE_RUNS, Series, State
+from core.models import Series, State
 from tui.actions import BY_ID, key_of, keys_of
 from tui.detail import with_live
 from tui.pace import Ends
 from tui.screens.steering import pause_label
 from tui.snapshot import PURPOSES, whose
-from tui.widgets.line import Line, Part
+from tui.widgets.line import Line, Part, key_hint
 from tui.widgets.states import Banner, notice
 from tui.widgets.status_bar import activity, heading, status
 from tui.widgets.why import why
@@ -142,7 +142,7 @@ class Drawing:
         curve = screen.client.curve(run.id, name)
         champion = screen.client.curve(behind.id, name) if behind and behind.id != run.id else None
         title = f"{whose(run)} {name}"
-        panes.chart.show(curve, champion, title=title, end=self._ends.of(run, curve), over=run.state not in LIVE_RUNS)
+        panes.chart.show(curve, champion, title=title, end=self._ends.of(run, curve), over=not run.is_live)
 
     def diff_facts(self) -> None:
         """Size of the patch, the hunk under the cursor, what is out and what was seen."""
@@ -166,7 +166,7 @@ class Drawing:
         if screen.finding:
             on, back = key_of("next_hunk", screen.keymap), key_of("previous_hunk", screen.keymap)
             hints = ((on, "next match"), (back, "previous"), (key_of("back", screen.keymap), "end the search"))
-            self._line("keys").show_parts([Part(_key(key, label)) for key, label in hints], 1)
+            self._line("keys").show_parts([Part(key_hint(key, label)) for key, label in hints], 1)
             return
         view, settled = screen.view, self._settled
         parts: list[Part] = []
@@ -177,10 +177,9 @@ class Drawing:
                 continue
             label = pause_label(screen.lab) if action_id == "pause" else action.label
             key = keys_of(action, screen.keymap)[0]
-            words = Content.styled(f" {key} {label}", "$foreground-disabled") if reason else _key(key, label)
             # what cannot act stays, dim, for the fingers' memory; in a narrow row it goes a little earlier
             later = (SETTLED_DIM if settled else DIM) if reason else 0
-            parts.append(Part(words, rank + later, None, action_id))
+            parts.append(Part(key_hint(key, label, dim=bool(reason)), rank + later, None, action_id))
         self._line("keys").show_parts(parts, 1)
 
     @property
@@ -201,7 +200,3 @@ class Drawing:
 
     def _line(self, name: str) -> Line:
         return self.screen.query_one(f"#{name}", Line)
-
-
-def _key(key: str, label: str) -> Content:
-    return Content.assemble((f" {key}", "bold $text-accent"), f" {label}")

@@ -14,7 +14,7 @@ from tui.client import Client
 from tui.screens.page import Page
 from tui.screens.places import Go
 from tui.snapshot import Snapshot, whose
-from tui.widgets.line import Part
+from tui.widgets.line import Part, key_hint
 from tui.widgets.status_bar import percent
 
 
@@ -142,10 +142,6 @@ class LabScreen(Page):
             if reason and action_id in self.UNSEEN:
                 continue
             key, label = " ".join(keys_of(action, self.keymap)[:1]), self.label(action)
-            words = (
-                Content.styled(f" {key} {label}", "$foreground-disabled")
-                if reason
-                else Content.assemble((f" {key}", "bold $text-accent"), f" {label}")
-            )
+            words = key_hint(key, label, dim=bool(reason))
             parts.append(Part(words, rank + 6 if reason and rank else rank, None, action_id))
         return parts

@@ -11,7 +11,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
 from textual.widgets import Input
 
 from core.models import Run
@@ -27,7 +26,7 @@ from tui.screens.places import Go
 from tui.widgets.chart_grid import ChartGrid, in_order
 from tui.widgets.diff import DiffView
 from tui.widgets.gauges import Gauges
-from tui.widgets.line import Line, Part
+from tui.widgets.line import Line, Part, key_hint
 from tui.widgets.log_tail import POLL_SECONDS, LogTail
 from tui.widgets.phases import Phases
 from tui.widgets.scrolling import scroll
@@ -202,10 +201,7 @@ class Live(Paned):
         if not self.sought:
             return super().keys()
         hints = (("next_match", "next match"), ("previous_match", "match before"), ("back", "end the search"))
-        return [
-            Part(Content.assemble((f" {key_of(name, self.keymap)}", "bold $text-accent"), f" {label}"), 0, None, name)
-            for name, label in hints
-        ]
+        return [Part(key_hint(key_of(name, self.keymap), label), 0, None, name) for name, label in hints]
 
     def label(self, action: Action) -> str:
         return steering.pause_label(self.lab) if action.id == "pause" else action.label

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from core.models import LIVE_RUNS, Run, RunState, State
+from core.models import Run, RunState, State
 from core.runs import gate
 from core.text import ago, number, one_line
 from tui.actions import key_of
@@ -64,7 +64,7 @@ class LiveDrawing:
             champion = screen.client.curve(behind.id, name) if behind is not None else None
             return Curve(series, champion, self._ends.of(run, series))
 
-        screen.charts.show(screen.names, find, title=whose(run), over=run.state not in LIVE_RUNS)
+        screen.charts.show(screen.names, find, title=whose(run), over=not run.is_live)
 
     # ---- parts -------------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class LiveDrawing:
         title = f" {one_line(row.title, 60)}" if row else ""
         made = f"run {run.id}, {PURPOSES[run.purpose]}, seed {run.seed} on {one_line(run.device, 12)}"
         return [
-            *(self._how_far(run) if run.state in LIVE_RUNS else self._how_it_ended(run)),
+            *(self._how_far(run) if run.is_live else self._how_it_ended(run)),
             Part(Content.assemble((who, "bold"), title), 3, Content.styled(who, "bold")),
             Part(Content.styled(made, "$foreground-muted"), 5),
         ]

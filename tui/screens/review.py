@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from core.errors import LabError, StoreError
-from core.models import Experiment, Purpose, Run, State
+from core.models import Experiment, Run, State
 from core.requests import NoEngine, Request
 from core.store.reader import Reader
 from tui.actions import ACTIONS, BY_ID, View, key_of
@@ -91,9 +91,9 @@ class Review(AlikeRows, Page):
         """every widget is there"""
         self.drawing = Drawing(self)
         self.finding = ""
+        """the words that are being sought"""
         self.opened_from = ""
         """the screen to which Esc goes back, where what is shown was opened there"""
-        """the words that are being sought"""
         self.curve = "loss"
         """which curve of a run is drawn"""
         # widgets that hardly anybody needs are made when they are wanted
@@ -264,7 +264,7 @@ class Review(AlikeRows, Page):
         own = [run for run in self.lab.live if run.experiment_id == shown and shown is not None]
         if not own and self.detail and self.shown:
             # an audit evaluates what a run made before it: the curve and the log to read are that run's
-            own = [run for run in self.detail.runs if run.purpose is not Purpose.AUDIT] or list(self.detail.runs)
+            own = [run for run in self.detail.runs if not run.is_audit] or list(self.detail.runs)
         return own[-1] if own else self.lab.run or self.lab.last_run
 
     # ---- keys --------------------------------------------------------------------------------------------------

@@ -28,6 +28,13 @@ class Part:
     """what a click on it does"""
 
 
+def key_hint(key: str, label: str, *, dim: bool = False) -> Content:
+    """A key and what it does, for a last row; dim where it cannot act."""
+    if dim:
+        return Content.styled(f" {key} {label}", "$foreground-disabled")
+    return Content.assemble((f" {key}", "bold $text-accent"), f" {label}")
+
+
 def fit(parts: Sequence[Part], width: int, gap: int = 2) -> list[Part]:
     """The parts that fit into `width` cells, shortened and left out by rank."""
     kept = list(parts)

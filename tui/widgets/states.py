@@ -265,7 +265,7 @@ def _running(lab: Snapshot, shown: Experiment, runs: Sequence[Run], now: float) 
 
 def judged(lab: Snapshot, shown: Experiment, runs: Sequence[Run], log: tuple[str, ...]) -> Notice:
     """What became of it."""
-    last = next((run for run in reversed(runs) if run.purpose is not Purpose.AUDIT), None)
+    last = next((run for run in reversed(runs) if not run.is_audit), None)
     reason = one_line(shown.verdict_reason, 300)
     if shown.verdict is Verdict.VOID and last and last.state is RunState.KILLED and reason == last.error:
         reason = f"its {PURPOSES[last.purpose]} run {last.id} was {reason} before it ended"
