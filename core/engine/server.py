@@ -23,19 +23,25 @@ async def serve(socket: Path, handle: Handle) -> asyncio.Server:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
-    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # a cancelled one ends as if it had been closed: for others Python 3.11 prints a traceback over what is there
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            try:
-                while line := await _line(reader):
-                    writer.write(json.dumps(_answer(line, handle)).encode() + b"\n")
-                    await writer.drain()
-            finally:
-                writer.close()
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while line := await _line(reader):
+                writer.write(json.dumps(_answer(line, handle)).encode() + b"\n")
+                await writer.drain()
+
+    conversations: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # a task of our own: for one that asyncio makes of a coroutine, and that is cancelled, perhaps before its first
+        # step, Python 3.11 prints a traceback over whatever the terminal shows
+        conversation = asyncio.create_task(converse(reader, writer))
+        conversations.add(conversation)
+        conversation.add_done_callback(conversations.discard)
+        conversation.add_done_callback(lambda _: writer.close())
 
     mask = os.umask(0o177)
     try:
-        return await asyncio.start_unix_server(connection, path, limit=LINE_LIMIT)
+        return await asyncio.start_unix_server(connected, path, limit=LINE_LIMIT)
     finally:
         os.umask(mask)
 

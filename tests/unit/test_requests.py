@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from pathlib import Path
 
 import pytest
@@ -79,13 +81,32 @@ def test_what_is_no_request_is_refused(line: bytes) -> None:
 
 
 def test_a_line_that_is_open_when_the_engine_ends_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    socket = tmp_path / "engine.sock"
+    path = tmp_path / "engine.sock"
 
     async def ends_meanwhile() -> None:
-        await serve(socket, lambda request: {})
-        reader, writer = await asyncio.open_unix_connection(socket)
+        await serve(path, lambda request: {})
+        reader, writer = await asyncio.open_unix_connection(path)
         writer.write(encode(Ping()))
         assert b"ok" in await reader.readline()
 
     asyncio.run(ends_meanwhile())
+    assert not caplog.records
+
+
+def test_a_line_taken_in_the_moment_the_engine_ends_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is cancelled before its first step, and nothing of it has run that could say so."""
+    path = tmp_path / "engine.sock"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as screen:
+        screen.setblocking(False)
+
+        async def ends_at_once() -> None:
+            await serve(path, lambda request: {})
+            screen.connect(str(path))
+            while len(asyncio.all_tasks()) == 1:  # until the loop has taken it, not until it has answered
+                await asyncio.sleep(0)
+
+        asyncio.run(ends_at_once())
+        assert screen.recv(1) == b""
     assert not caplog.records
