@@ -32,7 +32,8 @@ from tui.link import PatientLink
 from tui.look import Look
 from tui.personal import Drafts, who
 from tui.render.ascii import Ascii
-from tui.screens.places import Go, Places
+from tui.screens.go import Go
+from tui.screens.places import Places
 from tui.screens.review import Review
 from tui.screens.steering import detach
 from tui.snapshot import Snapshot

@@ -48,7 +48,7 @@ async def screenshot(
     from core.lab import find
     from core.models import Verdict
     from tui.app import AutoresearchApp
-    from tui.screens.places import Go
+    from tui.screens.go import Go
 
     app = AutoresearchApp(find(lab), read_only=True)
     async with app.run_test(size=(columns, rows)) as pilot:

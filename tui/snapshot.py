@@ -193,3 +193,8 @@ def note(kind: type[T], value: Any) -> T:
         if type(found) is type(default):
             kept[f.name] = found
     return kind(**kept)
+
+
+def pause_label(lab: Snapshot) -> str:
+    """What the key of the pause does now; a preparation that failed is tried again by going on."""
+    return "resume" if lab.paused else "try again" if lab.preparation.state == "failed" else "pause"

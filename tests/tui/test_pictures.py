@@ -19,7 +19,7 @@ from tests.tui.research_desk import opened, researched
 from tests.tui.test_make_it_yours import faint
 from tui.docs import FONT
 from tui.look import Look
-from tui.screens.places import Go
+from tui.screens.go import Go
 
 MOMENT = 1_790_000_000.0
 NUMBER = re.compile(r"terminal-\d+")

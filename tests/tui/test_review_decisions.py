@@ -13,7 +13,7 @@ from core.requests import Approve, Defer, Pause, Resume, Revise, SetAutonomy, St
 from core.store import Reader
 from tests.sample_lab import build
 from tests.tui.cockpit import Human, cockpit
-from tui.screens import steering
+from tui.farewell import farewell as words_after
 from tui.snapshot import PreparationNote, Snapshot
 
 SIZES = [(80, 24), (120, 36), (160, 50)]
@@ -298,7 +298,7 @@ async def test_q_detaches_and_says_what_goes_on(tmp_path: Path) -> None:
 def test_whoever_leaves_is_told_a_share_of_the_budget_only_while_it_is_being_spent(tmp_path: Path) -> None:
     lab = build(tmp_path / "lab")
     run = replace(Reader(lab.lab.database).live_runs()[0], phase="evaluating", progress=0.97)
-    told = steering.farewell(Snapshot(alive=True, live=(run,)), tmp_path)
+    told = words_after(Snapshot(alive=True, live=(run,)), tmp_path)
     assert "Running: #5, evaluating." in told
     assert "%" not in told
     lab.close()
@@ -306,7 +306,7 @@ def test_whoever_leaves_is_told_a_share_of_the_budget_only_while_it_is_being_spe
 
 def test_whoever_leaves_is_told_that_the_data_could_not_be_prepared(tmp_path: Path) -> None:
     failed = PreparationNote("failed", error="shard 3 is cut short")
-    told = steering.farewell(Snapshot(alive=True, preparation=failed), tmp_path)
+    told = words_after(Snapshot(alive=True, preparation=failed), tmp_path)
     assert "Nothing runs: the data could not be prepared (shard 3 is cut short)." in told
 
 

@@ -22,9 +22,9 @@ from tui.actions import ON_DECISIONS, View, key_of
 from tui.client import Client
 from tui.listing import next_of
 from tui.reviews import Decided, Whole, Wishes, decided, people_in, rules_in, said_in, whole, wishes_in_words
+from tui.screens.go import Go
 from tui.screens.page import bindings
 from tui.screens.paned import Paned
-from tui.screens.places import Go
 from tui.widgets.decision import Record, agreement, decision
 from tui.widgets.decisions_table import DecisionsTable
 from tui.widgets.line import Line, Part

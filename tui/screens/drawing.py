@@ -11,8 +11,7 @@ from core.models import Series, State
 from tui.actions import BY_ID, key_of, keys_of
 from tui.detail import with_live
 from tui.pace import Ends
-from tui.screens.steering import pause_label
-from tui.snapshot import PURPOSES, whose
+from tui.snapshot import PURPOSES, pause_label, whose
 from tui.widgets.line import Line, Part, key_hint
 from tui.widgets.states import Banner, notice
 from tui.widgets.status_bar import activity, heading, status

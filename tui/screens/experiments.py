@@ -23,9 +23,9 @@ from tui.actions import ON_EXPERIMENTS, View, key_of
 from tui.client import Client
 from tui.detail import Detail
 from tui.listing import Listing, authors_of, listed, next_of, outcomes_of
+from tui.screens.go import Go
 from tui.screens.page import bindings
 from tui.screens.paned import Paned
-from tui.screens.places import Go
 from tui.survey import Survey, survey
 from tui.widgets.details import details
 from tui.widgets.experiments_table import ExperimentsTable

@@ -11,8 +11,9 @@ from textual.widgets import Input
 from core.text import one_line
 from tui.actions import BY_ID, Action, View, key_of, keys_of
 from tui.client import Client
+from tui.farewell import farewell
+from tui.screens.go import Go
 from tui.screens.page import Page
-from tui.screens.places import Go
 from tui.snapshot import Snapshot, whose
 from tui.widgets.line import Part, key_hint
 from tui.widgets.status_bar import percent
@@ -86,8 +87,6 @@ class LabScreen(Page):
                 if not self.leave():
                     self.post_message(Go("back"))
             case "detach":
-                from tui.screens.steering import farewell
-
                 self.app.exit(farewell(self.client.snapshot, self.client.lab.root))
             case "help":
                 from tui.screens.help import Help

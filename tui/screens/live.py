@@ -19,10 +19,11 @@ from tui.actions import MOVING, ON_LIVE, Action, View, key_of
 from tui.client import Client
 from tui.pace import Stopwatch
 from tui.screens import steering
+from tui.screens.go import Go
 from tui.screens.live_drawing import LiveDrawing
 from tui.screens.page import bindings
 from tui.screens.paned import Paned
-from tui.screens.places import Go
+from tui.snapshot import Snapshot, pause_label
 from tui.widgets.chart_grid import ChartGrid, in_order
 from tui.widgets.diff import DiffView
 from tui.widgets.gauges import Gauges
@@ -34,7 +35,6 @@ from tui.widgets.states import Banner
 
 if TYPE_CHECKING:
     from tui.screens.review import Review
-    from tui.snapshot import Snapshot
 
 NAMES_SECONDS = 2.0
 """between two looks which curves a run logs"""
@@ -204,7 +204,7 @@ class Live(Paned):
         return [Part(key_hint(key_of(name, self.keymap), label), 0, None, name) for name, label in hints]
 
     def label(self, action: Action) -> str:
-        return steering.pause_label(self.lab) if action.id == "pause" else action.label
+        return pause_label(self.lab) if action.id == "pause" else action.label
 
     # ---- keys --------------------------------------------------------------------------------------------------
 

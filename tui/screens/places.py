@@ -1,4 +1,4 @@
-"""The screens of the app and the ways between them. A screen posts `Go`; the app hands it on to `Places`."""
+"""The screens of the app and the ways between them: the app hands on here what a screen posts as `Go`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
-from textual.message import Message
 
+from tui.screens.go import Go
 from tui.snapshot import Snapshot
 
 if TYPE_CHECKING:  # made when they are first gone to: the first paint does without them
@@ -19,21 +19,6 @@ if TYPE_CHECKING:  # made when they are first gone to: the first paint does with
     from tui.screens.versions import Versions
 
 BESIDE_REVIEW = ("experiments", "compare", "live", "researcher", "decisions", "versions")
-
-
-class Go(Message):
-    """Somebody wants to be on another screen.
-
-    `experiments`, `live`, `researcher`, `decisions`; `compare` with the experiments to be compared; `versions`
-    with the experiment whose patch it is about; `review`, with an experiment to be shown or with the name of a pane;
-    `back`: where one came from.
-    """
-
-    def __init__(self, place: str, experiments: tuple[int, ...] = (), pane: str = "") -> None:
-        super().__init__()
-        self.place = place
-        self.experiments = experiments
-        self.pane = pane
 
 
 class Places:

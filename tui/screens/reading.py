@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.text import one_line
 from tui.actions import key_of
-from tui.screens.places import Go
+from tui.screens.go import Go
 from tui.widgets.find_field import FindField
 
 if TYPE_CHECKING:

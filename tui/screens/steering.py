@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import LabError
 from core.models import Autonomy, Run, State, Verdict
 from core.requests import Pause, Resume, SetAutonomy, StopRun, Tell
-from core.text import clean, one_line
+from core.text import one_line
 from tui.actions import key_of
-from tui.snapshot import Snapshot, whose
+from tui.farewell import farewell
+from tui.snapshot import Snapshot, pause_label, whose
 from tui.widgets.queue import VERDICTS
 from tui.widgets.states import compared, interval
 from tui.widgets.status_bar import percent
@@ -89,11 +87,6 @@ def pause(screen: Review) -> None:
         screen.send(Resume(), "resuming", lambda answer: screen.toast("runs start again"))
     else:
         screen.send(Pause(), "pausing", paused)
-
-
-def pause_label(lab: Snapshot) -> str:
-    """What the key of the pause does now; a preparation that failed is tried again by going on."""
-    return "resume" if lab.paused else "try again" if lab.preparation.state == "failed" else "pause"
 
 
 def stop_run(screen: Review, run: Run | None = None) -> None:
@@ -184,34 +177,6 @@ def restart_engine(screen: Review) -> None:
 def detach(screen: Review) -> None:
     """Leave; the engine goes on, and what was begun here is there again the next time."""
     screen.app.exit(farewell(screen.lab, screen.client.lab.root))
-
-
-def farewell(lab: Snapshot, root: Path) -> str:
-    """What is printed after the screen is gone: what goes on without it, and how to come back."""
-    name = clean(shlex.quote(min(os.path.relpath(root), str(root), key=len)))
-    back = f"Come back: autoresearch-tui {name}"
-    if not lab.alive:
-        return f"Detached. No engine is running; everything is on disk.\n{back}"
-    lines = ["Detached; the engine goes on."]
-    run = lab.run
-    if run is not None:
-        spent = f", {percent(run.progress)} of its budget" if run.phase == "training" else ""
-        lines.append(f"Running: {whose(run)}, {one_line(run.phase, 16)}{spent}.")
-    elif lab.preparation.state == "failed":
-        lines.append(
-            f"Nothing runs: the data could not be prepared ({one_line(lab.preparation.error, 200) or 'unknown'})."
-        )
-    approved = lab.counts.get(State.APPROVED, 0)
-    waiting = len(lab.queue)
-    if lab.autonomy is Autonomy.FULL:
-        lines.append("Autonomy is full: every patch that applies runs.")
-    elif waiting or approved:
-        lines.append(
-            f"{approved} approved, {waiting} waiting for a review; nothing is decided without you."
-            if lab.autonomy is Autonomy.MANUAL
-            else f"{approved} approved, {waiting} waiting for a review."
-        )
-    return "\n".join([*lines, f"{back}    End it: autoresearch-tui stop {name}"])
 
 
 def tell_news(screen: Review, before: Snapshot) -> None:
