@@ -24,7 +24,7 @@ from core import config
 from core.lab import Lab
 from core.models import Decision, Proposal, Purpose, Run, RunState, State, Verdict, Via
 from core.store import Writer
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 from tests.sample_target import LOG, QK_NORM, TITLES, TRACEBACK, TRAIN, WINDOW
 
 

@@ -19,7 +19,8 @@ from textual.message import Message
 from core.errors import LabError, StoreError
 from core.models import Event, Run, RunState, Series
 from core.requests import NoEngine, Ping, Request, ask
-from core.store.reader import Gauge, Reader, Summary
+from core.store.reader import Reader
+from core.store.rows import Gauge, Summary
 from tui.snapshot import EngineNote, LabNote, PreparationNote, ResearcherNote, SandboxNote, Snapshot, note
 
 POLL_SECONDS = 0.1

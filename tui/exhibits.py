@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from core.models import Purpose, Run, RunState, Series, State
 from core.patches import diff, parse
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 from core.text import clean
 from tui import samples as samples_of
 from tui.listing import Listing

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.models import State, Verdict
-from core.store.reader import Found, Summary
+from core.store.rows import Found, Summary
 
 
 class Column(StrEnum):

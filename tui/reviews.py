@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from core.errors import PatchError
 from core.models import Decision, Experiment, Review, State, Via
-from core.store.reader import Reader, Summary
+from core.store.reader import Reader
+from core.store.rows import Summary
 from core.text import one_line
 from tui.listing import SIGNS, Outcome, outcome
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.models import Decision, Message, Review, State, Verdict, Via
-from core.store.reader import Summary
+from core.store.rows import Summary
 from tui.research import Note, Research, Spending, Tokens, Use
 from tui.reviews import Decided
 from tui.snapshot import ResearcherNote, Snapshot

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from core.models import Autonomy, Purpose, Run, State
-from core.store.reader import Champion, Gauge, Summary
+from core.store.rows import Champion, Gauge, Summary
 
 T = TypeVar("T")
 AT_WORK = ("training", "saving", "evaluating")

@@ -14,7 +14,7 @@ from statistics import fmean, median
 from typing import Any
 
 from core.models import CHAMPION_PURPOSES, Decision, Experiment, Review, Run, Verdict, Via
-from core.store.reader import Champion, Summary
+from core.store.rows import Champion, Summary
 from core.verdict import Noise, interval, measure_noise, within_noise
 
 APPROVALS = (Decision.APPROVE, Decision.APPROVE_EDITED)

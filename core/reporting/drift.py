@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from core.models import CHAMPION_PURPOSES, Run
-from core.store.reader import Champion
+from core.store.rows import Champion
 from core.text import number
 from core.verdict import Noise, calm_noise, drift, drift_text, interval
 

@@ -14,7 +14,7 @@ from core.reporting.claims import Agreement, Claim, Hours, Measurements, agreeme
 from core.reporting.drift import Reruns, reruns
 from core.reporting.provenance import Provenance, provenance, read_config
 from core.store import Reader
-from core.store.reader import Champion
+from core.store.rows import Champion
 from core.verdict import Noise
 
 PAGE = 10_000

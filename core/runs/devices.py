@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import LabError
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 
 
 @dataclass(frozen=True, slots=True)

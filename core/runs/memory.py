@@ -10,7 +10,7 @@ from typing import Any
 from core.models import Run
 from core.runs import devices
 from core.runs.devices import Device
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 
 SLACK = 512 * 2**20
 """bytes by which a device's memory may have grown: the driver keeps a little for itself"""

@@ -12,7 +12,8 @@ appends to `events`, which nothing can update or delete.
 
 from typing import TYPE_CHECKING, Any
 
-from core.store.reader import Reader, Summary
+from core.store.reader import Reader
+from core.store.rows import Summary
 
 if TYPE_CHECKING:
     from core.store.writer import Writer

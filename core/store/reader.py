@@ -6,7 +6,6 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,144 +16,38 @@ from core.models import (
     CHAMPION_PURPOSES,
     LIVE_RUNS,
     Autonomy,
-    Decision,
     Event,
     Experiment,
     Message,
     PatchVersion,
-    Purpose,
     Review,
     Run,
-    RunState,
     Series,
     State,
     Verdict,
-    Via,
 )
 from core.store.migrations import SCHEMA_VERSION
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One line of a list of experiments: what a table shows, without the long texts."""
-
-    id: int
-    state: State
-    title: str
-    author: str
-    category: str
-    verdict: Verdict | None
-    metric: float | None
-    delta: float | None
-    delta_low: float | None
-    delta_high: float | None
-    commit_sha: str | None
-    hold_until: float | None
-    deferred_at: float | None
-    created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Champion:
-    """One row of the lineage of kept commits."""
-
-    seq: int
-    commit_sha: str
-    experiment_id: int | None
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """One telemetry sample of one device. None where the device does not say."""
-
-    device: str
-    at: float
-    utilization: float | None
-    """percent"""
-    memory_used: float | None
-    """bytes"""
-    memory_total: float | None
-    power: float | None
-    """watts"""
-    temperature: float | None
-    """°C"""
-    clock: float | None = None
-    """MHz of the compute units"""
-    load: float | None = None
-    """of a processor: tasks that ran or wanted to, the mean of a minute"""
-    cores: str = ""
-    """of a processor: a digit a core, tenths of it that were busy; 9 is 90 % and more"""
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One result that counts."""
-
-    commit_sha: str
-    experiment_id: int | None
-    """None: the champion's own run"""
-    seed: int
-    metric: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An experiment that holds the words of a search, and where it holds them."""
-
-    id: int
-    title: bool
-    texts: bool
-    """hypothesis or rationale"""
-    patch: bool
-
-
-EXPERIMENT = ", ".join(Experiment.__dataclass_fields__)
-STATE, VERDICT = (list(Experiment.__dataclass_fields__).index(name) for name in ("state", "verdict"))
-SUMMARY = ", ".join(Summary.__dataclass_fields__)
-RUN = ", ".join(Run.__dataclass_fields__)
-REVIEW = ", ".join(Review.__dataclass_fields__)
-EVENT = ", ".join(Event.__dataclass_fields__)
-GAUGE = ", ".join(Gauge.__dataclass_fields__)
-CHAMPION = ", ".join(Champion.__dataclass_fields__)
-COMPARABLE = ", ".join(f"'{purpose}'" for purpose in CHAMPION_PURPOSES)
-
-
-def _experiment(row: Sequence[Any]) -> Experiment:
-    values = list(row)
-    values[STATE] = State(values[STATE])
-    values[VERDICT] = Verdict(values[VERDICT]) if values[VERDICT] else None
-    return Experiment(*values)
-
-
-def _summary(row: Sequence[Any]) -> Summary:
-    verdict = Verdict(row[5]) if row[5] else None
-    return Summary(row[0], State(row[1]), row[2], row[3], row[4], verdict, *row[6:])
-
-
-def _run(row: Sequence[Any]) -> Run:
-    r = Run(*row)
-    return replace(r, purpose=Purpose(r.purpose), state=RunState(r.state), detail=json.loads(str(r.detail)))
-
-
-def _review(row: Sequence[Any]) -> Review:
-    r = Review(*row)
-    return replace(
-        r,
-        decision=Decision(r.decision),
-        via=Via(r.via),
-        verdict=Verdict(r.verdict) if r.verdict else None,
-        hunks_kept=_ints(r.hunks_kept),
-        hunks_seen=_ints(r.hunks_seen),
-    )
-
-
-def _event(row: Sequence[Any]) -> Event:
-    return Event(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]))
-
-
-def _ints(text: Any) -> tuple[int, ...] | None:
-    return None if text is None else tuple(json.loads(text))
+from core.store.rows import (
+    CHAMPION,
+    COMPARABLE,
+    EVENT,
+    EXPERIMENT,
+    GAUGE,
+    REVIEW,
+    RUN,
+    SUMMARY,
+    Champion,
+    Found,
+    Gauge,
+    Measurement,
+    Summary,
+    event_of,
+    experiment_of,
+    review_of,
+    run_of,
+    summary_of,
+)
+from core.store.trouble import unreadable
 
 
 class Reader:
@@ -201,26 +94,28 @@ class Reader:
 
     def experiment(self, experiment_id: int) -> Experiment | None:
         row = self._first(f"SELECT {EXPERIMENT} FROM experiments WHERE id = ?", experiment_id)
-        return None if row is None else _experiment(row)
+        return None if row is None else experiment_of(row)
 
     def experiments(self, *states: State) -> list[Experiment]:
         """Whole experiments in these states (all where none is named), oldest first."""
         where, values = _in("state", states)
-        return [_experiment(r) for r in self._all(f"SELECT {EXPERIMENT} FROM experiments{where} ORDER BY id", *values)]
+        return [
+            experiment_of(r) for r in self._all(f"SELECT {EXPERIMENT} FROM experiments{where} ORDER BY id", *values)
+        ]
 
     def summaries(self, *, newest: int | None = None) -> list[Summary]:
         """A line an experiment, newest first."""
         limit = f" LIMIT {int(newest)}" if newest is not None else ""
-        return [_summary(r) for r in self._all(f"SELECT {SUMMARY} FROM experiments ORDER BY id DESC{limit}")]
+        return [summary_of(r) for r in self._all(f"SELECT {SUMMARY} FROM experiments ORDER BY id DESC{limit}")]
 
     def summary(self, experiment_id: int) -> Summary | None:
         row = self._first(f"SELECT {SUMMARY} FROM experiments WHERE id = ?", experiment_id)
-        return None if row is None else _summary(row)
+        return None if row is None else summary_of(row)
 
     def queue(self) -> list[Summary]:
         """Experiments that wait for a review, in the order in which they are shown; deferred ones last."""
         return [
-            _summary(r)
+            summary_of(r)
             for r in self._all(
                 f"SELECT {SUMMARY} FROM experiments WHERE state = 'proposed' ORDER BY deferred_at NULLS FIRST, id"
             )
@@ -279,13 +174,13 @@ class Reader:
     def reviews(self, experiment_id: int | None = None) -> list[Review]:
         """Reviews of one experiment (of all where None), oldest first."""
         where, values = ("", ()) if experiment_id is None else (" WHERE experiment_id = ?", (experiment_id,))
-        return [_review(r) for r in self._all(f"SELECT {REVIEW} FROM reviews{where} ORDER BY id", *values)]
+        return [review_of(r) for r in self._all(f"SELECT {REVIEW} FROM reviews{where} ORDER BY id", *values)]
 
     # ---- runs and curves ---------------------------------------------------------------------------------------
 
     def run(self, run_id: int) -> Run | None:
         row = self._first(f"SELECT {RUN} FROM runs WHERE id = ?", run_id)
-        return None if row is None else _run(row)
+        return None if row is None else run_of(row)
 
     def runs(self, *, experiment_id: int | None = None, commit_sha: str | None = None) -> list[Run]:
         """Runs of an experiment or of a commit (all where neither is named), oldest first."""
@@ -295,7 +190,7 @@ class Reader:
                 where.append(f"{column} = ?")
                 values.append(value)
         clause = f" WHERE {' AND '.join(where)}" if where else ""
-        return [_run(r) for r in self._all(f"SELECT {RUN} FROM runs{clause} ORDER BY id", *values)]
+        return [run_of(r) for r in self._all(f"SELECT {RUN} FROM runs{clause} ORDER BY id", *values)]
 
     def measurements(self, device_class: str) -> list[Measurement]:
         """Every comparable result on one device class, oldest first: no screening scores, no audits."""
@@ -320,7 +215,7 @@ class Reader:
     def live_runs(self) -> list[Run]:
         where, values = _in("state", LIVE_RUNS)
         where += " AND ended_at IS NULL"  # goes without saying, but without it SQLite reads all runs, not the index
-        return [_run(r) for r in self._all(f"SELECT {RUN} FROM runs{where} ORDER BY id", *values)]
+        return [run_of(r) for r in self._all(f"SELECT {RUN} FROM runs{where} ORDER BY id", *values)]
 
     def newest_runs(self, device: str, limit: int) -> list[Run]:
         """The newest runs of one device, newest first, without those that were lost and without their detail."""
@@ -328,11 +223,11 @@ class Reader:
         rows = self._all(
             f"SELECT {columns} FROM runs WHERE device = ? AND state != 'lost' ORDER BY id DESC LIMIT ?", device, limit
         )
-        return [_run(row) for row in rows]
+        return [run_of(row) for row in rows]
 
     def last_run(self) -> Run | None:
         row = self._first(f"SELECT {RUN} FROM runs ORDER BY id DESC LIMIT 1")
-        return None if row is None else _run(row)
+        return None if row is None else run_of(row)
 
     def series(self, run_id: int, name: str, *, after_step: int = -1) -> Series:
         """One curve of a run, from the step after `after_step` on."""
@@ -421,7 +316,7 @@ class Reader:
             after,
             limit,
         )
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     def newest_events(self, kinds: Sequence[str], limit: int) -> list[Event]:
         """The newest entries of these kinds in the journal, newest first."""
@@ -431,7 +326,7 @@ class Reader:
             *values,
             limit,
         )
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     def last_seq(self) -> int:
         return int(self._one("SELECT coalesce(max(seq), 0) FROM events")[0])
@@ -492,7 +387,7 @@ class Reader:
         rows = self._all(
             f"SELECT {columns} FROM runs WHERE metric IS NOT NULL AND purpose IN ({COMPARABLE}) ORDER BY id"
         )
-        return [_run(row) for row in rows]
+        return [run_of(row) for row in rows]
 
     def confirmed(self) -> list[Experiment]:
         """Experiments with a confirmation or in the lineage, oldest first, without hypothesis and rationale."""
@@ -501,7 +396,7 @@ class Reader:
             f"SELECT {columns} FROM experiments WHERE confirmations > 0"
             " OR id IN (SELECT experiment_id FROM champions) ORDER BY id"
         )
-        return [_experiment(row) for row in rows]
+        return [experiment_of(row) for row in rows]
 
     def keyed(self) -> list[Experiment]:
         """Experiments whose key is an object: what the offline researcher changed. Oldest first, without hypothesis and
@@ -509,7 +404,7 @@ class Reader:
         """
         columns = EXPERIMENT.replace("hypothesis, rationale", "'', ''")
         rows = self._all(f"SELECT {columns} FROM experiments WHERE key LIKE '{{%' ORDER BY id")
-        return [_experiment(row) for row in rows]
+        return [experiment_of(row) for row in rows]
 
     def overridden(self) -> frozenset[int]:
         """Experiments whose measured verdict a person replaced."""
@@ -542,23 +437,3 @@ def _in(column: str, values: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     if not values:
         return "", ()
     return f" WHERE {column} IN ({', '.join('?' * len(values))})", tuple(str(v) for v in values)
-
-
-def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
-    """SQLite's complaint in words that say what is safe and what to do."""
-    text = str(error)
-    if "not a database" in text or "malformed" in text:
-        return StoreError(
-            f"{path} is damaged ({text}). Nothing was changed; the repository and the runs beside it are untouched.",
-            hint=f"restore the newest copy in {path.parent / 'backups'}, or: sqlite3 {path.name} .recover",
-        )
-    if "locked" in text or "busy" in text:
-        return StoreError(f"{path} is locked by another program ({text}).", hint="close it and try again")
-    if "full" in text:
-        return StoreError(
-            f"{path}: the disk is full. Everything recorded so far is safe.",
-            hint="free some space, then: autoresearch-tui resume LAB",
-        )
-    if "readonly" in text or "read-only" in text or "unable to open" in text:
-        return StoreError(f"{path} cannot be written here ({text}).", hint="check the permissions of the lab directory")
-    return StoreError(f"{path}: {text}", hint="autoresearch-tui verify LAB checks the whole lab")

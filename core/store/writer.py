@@ -18,7 +18,9 @@ from typing import Any
 from core.errors import StoreError
 from core.models import Decision, Experiment, Proposal, Purpose, Run, RunState, State, Verdict, Via
 from core.store.migrations import SCHEMA_VERSION, migrations
-from core.store.reader import Gauge, Reader, unreadable
+from core.store.reader import Reader
+from core.store.rows import Gauge
+from core.store.trouble import unreadable
 
 EXPERIMENT_COLUMNS = frozenset(Experiment.__dataclass_fields__) - {"id", "created_at"}
 RUN_COLUMNS = frozenset(Run.__dataclass_fields__) - {"id", "experiment_id", "commit_sha", "seed", "created_at"}

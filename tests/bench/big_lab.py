@@ -32,7 +32,7 @@ from core.models import Decision, Proposal, Purpose, RunState, State, Verdict, V
 from core.patches import apply, parse
 from core.requests import Ping, Request
 from core.store import Reader, Writer, migrations
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 from core.workspace import Workspace
 from tests.research_lab import research
 

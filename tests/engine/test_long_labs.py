@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.models import Autonomy, Purpose, RunState, Verdict
 from core.store import Writer
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 from tests.toy import EVALUATE, SCORED, ScriptedResearcher, engine_at_work, toy_lab, until
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from core.models import Purpose, State, Verdict
-from core.store.reader import Found, Reader, Summary
+from core.store.reader import Reader
+from core.store.rows import Found, Summary
 from tests.tui.research_desk import researched
 from tui.listing import Column, Listing, Outcome, authors_of, listed, next_of, outcome, outcomes_of
 from tui.survey import survey

@@ -14,7 +14,7 @@ from textual.widgets import Input
 from core.errors import ConfigError
 from core.models import Decision, Purpose, RunState, Verdict
 from core.requests import Pause, Resume, StopRun
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 from tests.sample_lab import SampleLab, hostile
 from tests.sample_target import TITLES
 from tests.tui.cockpit import Human, cockpit

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 from tui.widgets.gauges import Gauges, cores_text, detailed_lines, device_lines, sparkline
 
 GIB = 2**30

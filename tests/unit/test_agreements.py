@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.models import Decision, Review, State, Verdict, Via
 from core.reporting.claims import agreements
-from core.store.reader import Summary
+from core.store.rows import Summary
 
 
 def test_each_person_and_each_rule_of_the_dial_is_looked_at_for_itself() -> None:

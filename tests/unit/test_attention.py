@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.models import State, Verdict
-from core.store.reader import Summary
+from core.store.rows import Summary
 from tui.attention import Alert, Attention, Call, Caller, Calls, alerts, arguments, call, is_quiet, sequence
 from tui.snapshot import Snapshot
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.runs.devices import Device
 from core.runs.memory import PATIENCE, DeviceMemory
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 
 GPU = Device("cuda:0", "a GPU", 80 << 30)
 CPU = Device("cpu", "a CPU", 1 << 30)

@@ -11,7 +11,7 @@ import pytest
 from core.models import Purpose, Run, RunState
 from core.runs.devices import Device
 from core.runs.memory import room_for_two
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 
 GIB = 2**30
 CPU, GPU = Device("cpu", "a cpu", 16 * GIB), Device("cuda:0", "a gpu", 80 * GIB)

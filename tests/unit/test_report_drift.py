@@ -9,7 +9,7 @@ import pytest
 
 from core.models import Purpose, Run, RunState
 from core.reporting.drift import reruns, svg
-from core.store.reader import Champion
+from core.store.rows import Champion
 from core.verdict import Noise
 from tests.unit.report_lab import record
 

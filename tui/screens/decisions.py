@@ -17,7 +17,8 @@ from textual.widgets import Input
 
 from core.errors import StoreError
 from core.models import Review
-from core.store.reader import Reader, Summary
+from core.store.reader import Reader
+from core.store.rows import Summary
 from tui.actions import ON_DECISIONS, View, key_of
 from tui.client import Client
 from tui.listing import next_of

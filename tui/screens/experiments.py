@@ -17,7 +17,8 @@ from textual.widgets import Input
 
 from core.errors import StoreError
 from core.models import State
-from core.store.reader import Found, Reader
+from core.store.reader import Reader
+from core.store.rows import Found
 from core.text import one_line
 from tui.actions import ON_EXPERIMENTS, View, key_of
 from tui.client import Client

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from textual.strip import Strip
 
-from core.store.reader import Summary
+from core.store.rows import Summary
 from core.text import UNKNOWN, number, one_line, signed
 from tui.listing import SIGNS, Column, Listing, Outcome, outcome
 from tui.widgets.rows_table import Cell, RowsTable

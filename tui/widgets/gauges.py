@@ -17,7 +17,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from core.store.reader import Gauge
+from core.store.rows import Gauge
 from core.text import UNKNOWN, ago, bytes_text, one_line
 
 BUCKET_SECONDS = 5.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from core.models import Run
-from core.store.reader import Summary
+from core.store.rows import Summary
 from core.text import UNKNOWN, clip, one_line, width
 from tui.comparison import LETTERS, Comparison, Row, differing, measured
 from tui.widgets.experiments_table import delta_text

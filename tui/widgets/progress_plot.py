@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.models import Verdict
-from core.store.reader import Summary
+from core.store.rows import Summary
 from core.text import number, one_line
 from tui.render.braille import Cell, Symbols
 from tui.render.curves import Chart, changed_spans

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.models import State, Verdict
-from core.store.reader import Summary
+from core.store.rows import Summary
 from core.text import one_line, signed
 
 SIGNS = {

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from core.models import Experiment, Purpose, Review, Run, RunState, State, Verdict
-from core.store.reader import Summary
+from core.store.rows import Summary
 from core.text import clean, clip, duration, number, one_line, signed
 from tui.actions import key_of
 from tui.snapshot import PURPOSES, Snapshot

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from core.models import Autonomy, Purpose, Run, State
-from core.store.reader import Summary
+from core.store.rows import Summary
 from core.text import ago, duration, number, one_line
 from tui.actions import key_of
 from tui.snapshot import PURPOSES, Snapshot, whose
