@@ -14,6 +14,8 @@ from core.text import invisible, one_line
 
 LARGE, VERY_LARGE = 150, 400
 """changed lines from which a patch is called large, and hard to review"""
+ENDLESS = 500
+"""characters from which nobody reads an added line to its end unasked"""
 _MASK_WORD = re.compile(rf"\b(?:{'|'.join(MASK_WORDS)})\b")
 _WORST_FIRST = (Level.DANGER, Level.CAUTION, Level.NOTE)
 
@@ -43,6 +45,7 @@ def findings(
         for rule, line, word in (
             *_seen(file.path, texts, files_before.get(file.path, ""), files_after.get(file.path)),
             *_hidden_characters(texts),
+            *_endless(texts),
         ):
             found.append(_finding(rule, file.path, added[line][1].index, line, word))
         found += [finding for hunk in file.hunks for finding in _of_lost_masks(hunk)]
@@ -100,6 +103,13 @@ def _hidden_characters(added: Mapping[int, str]) -> Iterator[Sighting]:
             variant = "\ufe00" <= item.char <= "\ufe0f"  # how an emoji is drawn
             rule = Rule(Kind.INVISIBLE, Level.CAUTION if variant else Level.DANGER, "cannot be seen, or moves the text")
             yield Sighting(rule, line, item.name)
+
+
+def _endless(added: Mapping[int, str]) -> Iterator[Sighting]:
+    rule = Rule(Kind.SIZE, Level.CAUTION, "are one line: read it to its end")
+    for line, text in added.items():
+        if len(text) > ENDLESS:
+            yield Sighting(rule, line, f"{len(text):,} characters")
 
 
 def _of_lost_masks(hunk: Hunk) -> Iterator[Finding]:

@@ -83,7 +83,7 @@ async def test_the_screen_is_as_it_was_read_and_approved(
 
 
 def _last_row(diff: object, hunk: int) -> int:
-    lines = [n for n, pair in enumerate(diff._lines) if any(row and row.hunk == hunk for row in pair)]  # type: ignore[attr-defined]
+    lines = [n for n, pair in enumerate(diff._lines) if any(row and row.hunk == hunk for row in pair[:2])]  # type: ignore[attr-defined]
     return max(lines)
 
 

@@ -278,16 +278,68 @@ async def test_without_a_patch_it_says_so() -> None:
         assert app.diff.cursor_hunk is None
 
 
-async def test_a_long_line_says_that_it_goes_on_and_can_be_reached() -> None:
-    app = DiffApp(diff({"t.py": "x = 1\n"}, {"t.py": f"x = '{'a' * 200}' + danger()\n"}))
+async def test_a_long_line_that_stays_says_that_it_goes_on_and_can_be_reached() -> None:
+    before = f"x = '{'a' * 200}' + safe()\ny = 1\n"
+    app = DiffApp(diff({"t.py": before}, {"t.py": before.replace("y = 1", "y = 2")}))
     async with app.run_test(size=(80, 12)) as pilot:
         line = next(row for row in app.rows() if "x = 'a" in row)
         assert line.endswith("›")
         for _ in range(12):
             app.diff.scroll_sideways(16)
         await pilot.pause()
-        line = next(row for row in app.rows() if "danger()" in row)
-        assert line.startswith(" ▌      1 +‹")
+        line = next(row for row in app.rows() if "safe()" in row)
+        assert line.startswith(" ▌  1   1  ‹")
+        assert " ▌      2 + y = 2" in app.rows(), "what is decided about stays where it can be read"
+
+
+LONG = "loss = " + " + ".join(f"weights[{n}] * losses[{n}]" for n in range(12)) + " + danger()"
+
+
+@pytest.mark.parametrize("size", [(50, 24), (80, 24), (160, 24)])
+async def test_a_changed_line_is_on_the_screen_whole(size: tuple[int, int]) -> None:
+    app = DiffApp(diff({"t.py": "x = 1\nend\n"}, {"t.py": f"    {LONG}\nend\n"}))
+    async with app.run_test(size=size):
+        shown = app.rows()
+        assert "danger()" in "".join(shown)
+        assert "›" not in "".join(shown)
+        added = [row.rpartition("│")[2] for row in shown if "+ " in row or "+↳" in row]
+        assert "1 +     loss = " in added[0]
+        texts = [added[0].partition("+ ")[2], *(row.partition("+↳")[2] for row in added[1:])]
+        assert all(text.startswith("    ") for text in texts), "as deep as the line began"
+        assert " ".join(text.strip() for text in texts) == LONG
+        assert not any("1" in row.partition("+↳")[0] for row in added[1:]), "one line has one number"
+
+
+async def test_a_hunk_is_not_seen_before_the_end_of_its_last_line_is() -> None:
+    app = DiffApp(diff({"t.py": "x = 1\n"}, {"t.py": f"x = 1\n{'y' * 1000}\n"}))
+    async with app.run_test(size=(60, 10)) as pilot:
+        await settle(app)
+        assert app.diff.seen == frozenset()
+        app.diff.bottom()
+        await pilot.pause()
+        await settle(app)
+        assert app.diff.seen == {0}
+
+
+async def test_find_stops_at_the_part_of_a_line_where_the_words_begin() -> None:
+    app = DiffApp(diff({"t.py": "x = 1\n"}, {"t.py": f"{LONG}\nx = 1\n"}))
+    async with app.run_test(size=(80, 24)):
+        assert app.diff.find("danger()")
+        assert "danger()" in app.rows()[app.diff.cursor]
+        here = app.diff.cursor
+        assert app.diff.find("losses[1]")
+        assert app.diff.cursor < here
+        assert "losses[1]" in app.rows()[app.diff.cursor]
+
+
+async def test_a_hunk_with_long_lines_is_switched_out_as_any_other() -> None:
+    app = DiffApp(diff({"t.py": "x = 1\n"}, {"t.py": f"{LONG}\nx = 1\n"}))
+    async with app.run_test(size=(80, 24)):
+        before = app.rows()
+        app.diff.toggle_hunk()
+        assert "switched out" in "".join(app.rows())
+        app.diff.toggle_hunk()
+        assert app.rows() == before
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9, 3), (40, 10), (80, 24), (160, 20)])

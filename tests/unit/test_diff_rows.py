@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.patches import Patch, apply, diff, parse, select
-from tui.render.diff_lines import Lines
-from tui.render.diff_rows import Row, RowKind, rows, split_rows
+from tui.render.diff_lines import Line, Lines, pieces_of
+from tui.render.diff_rows import Row, RowKind, Rows, rows, split_rows
 from tui.widgets.diff_line import matches
 
 SOURCE = """\
@@ -125,10 +125,13 @@ def test_hostile_text_is_shown_and_marked_where_it_is_seen() -> None:
 
 def test_tabs_are_expanded_and_endless_lines_cut() -> None:
     source = "a\tb\nlast\n"
-    found = rows(diff({"t.py": source}, {"t.py": source.replace("last", "x" * 5000)}), {})
+    found = rows(diff({"t.py": source}, {"t.py": source.replace("last", "x" * 5000 + "\ny")}), {})
     assert shown(found, RowKind.CONTEXT) == ["a   b"]
-    assert [len(text) for text in shown(found, RowKind.ADDED)] == [1000]
-    assert shown(found, RowKind.ADDED)[0].endswith("…")
+    assert [len(text) for text in shown(found, RowKind.ADDED)] == [5000, 1]
+    source = "x" * 50_000 + "\nlast\n"
+    found = rows(diff({"t.py": source}, {"t.py": source.replace("last", "y" * 50_000)}), {})
+    assert shown(found, RowKind.CONTEXT) == ["x" * 1000 + "… and 49,000 more characters"]
+    assert shown(found, RowKind.ADDED) == ["y" * 20_000 + "… and 30,000 more characters"]
 
 
 def test_a_missing_newline_and_new_or_deleted_files_are_said() -> None:
@@ -167,7 +170,10 @@ def test_two_columns_put_changed_lines_side_by_side() -> None:
     assert found[0][0] is found[0][1]
 
 
-LINE = st.sampled_from(["", "x = 1", "x = 2", "    return x + y", "    return x - y", "def f():", "\tz\u200b", "other"])
+LONG = "    y = [" + ", ".join(map(str, range(30))) + "]"
+LINE = st.sampled_from(
+    ["", "x = 1", "x = 2", "    return x + y", "    return x - y", "def f():", "\tz\u200b", "other", LONG, LONG + "  #"]
+)
 
 
 @settings(deadline=None)
@@ -194,24 +200,32 @@ FILES = st.lists(LINE, max_size=40)
 
 
 @settings(deadline=None)
-@given(FILES, FILES, st.booleans(), st.booleans())
-def test_lines_are_counted_as_they_are_made(before: list[str], after: list[str], end: bool, split: bool) -> None:
+@given(FILES, FILES, st.booleans(), st.booleans(), st.sampled_from([0, 24, 61]))
+def test_lines_are_counted_as_they_are_made(
+    before: list[str], after: list[str], end: bool, split: bool, room: int
+) -> None:
     texts = ["\n".join(lines) + "\n" * (end and bool(lines)) for lines in (before, after)]
     patch = diff({"t.py": texts[0]}, {"t.py": texts[1]}, context=1)
     found = rows(patch)
-    lines = Lines(found, split=split)
+    lines = Lines(found, split=split, room=room)
     counted = len(lines)
-    made = split_rows(list(found)) if split else [(row, row) for row in found]
+
+    def broken(found: Rows) -> list[Line]:
+        pairs = split_rows(list(found)) if split else [(row, row) for row in found]
+        parts = [max(len(pieces_of(row, room)) for row in pair if row) for pair in pairs]
+        return [Line(*pair, piece) for pair, count in zip(pairs, parts, strict=True) for piece in range(count)]
+
+    made = broken(found)
     assert [lines[at] for at in range(len(made))] == made
     assert counted == len(made)
-    hunks = [row.hunk for left, right in made if (row := left or right)]
+    hunks = [row.hunk for line in made if (row := line.left or line.right)]
     assert [lines.hunk(at) for at in range(counted)] == hunks
     assert lines.heads == [hunks.index(hunk) for hunk in range(found.hunks)]
     assert lines.ends == [counted - 1 - hunks[::-1].index(hunk) for hunk in range(found.hunks)]
     assert found.hunks == len(patch.hunks)
     some = found.keeping(range(0, found.hunks, 2))
     others = lines.of(some)
-    assert [others[at] for at in range(counted)] == (split_rows(list(some)) if split else [(row, row) for row in some])
+    assert [others[at] for at in range(counted)] == broken(some)
     assert max((part.highest for part in found.parts), default=0) == max(
         (max(row.old_no or 0, row.new_no or 0) for row in found), default=0
     )

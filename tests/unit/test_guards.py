@@ -223,6 +223,14 @@ def test_size_is_told_from_150_lines_and_warned_of_from_400() -> None:
     assert (level(149), level(150), level(400)) == ([], ["note"], ["caution"])
 
 
+def test_an_added_line_that_nobody_reads_to_its_end_unasked_is_told() -> None:
+    def told(characters: int) -> list[tuple[str, str]]:
+        found = judge(TRAIN, TRAIN + f"x = {'1' * (characters - 4)}\n")
+        return [(item.word, item.level.value) for item in found if item.kind is Kind.SIZE]
+
+    assert (told(500), told(1501)) == ([], [("1,501 characters", "caution")])
+
+
 def test_a_file_that_does_not_parse_is_still_searched_for_words() -> None:
     after = TRAIN + "x = (subprocess\ny = '/proc/self'\n"
     found = judge(TRAIN, after)

@@ -1,4 +1,8 @@
-"""The rows of a patch as lines of a view: one column, or what was beside what will be. Made when they are looked at."""
+"""The rows of a patch as lines of a view: one column, or what was beside what will be. Made when they are looked at.
+
+A changed line is decided about, so the whole of it is on the screen, in as many lines of the view as that takes; what
+stays as it is takes one, cut where it is longer.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,39 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from copy import copy
 from itertools import accumulate, groupby
+from typing import NamedTuple
 
-from tui.render.diff_rows import Part, Rows, SplitRow, split_rows
+from tui.render.diff_rows import Part, Row, RowKind, Rows, SplitRow, shown, split_rows
 from tui.render.diff_words import RUN_LIMIT
+from tui.render.wrapping import FEWEST_CELLS, Piece, pieces
+
+
+class Line(NamedTuple):
+    """A line of the view: its rows, the same one twice where there is one column, and which piece of them."""
+
+    left: Row | None
+    right: Row | None
+    piece: int = 0
+
+
+def is_whole(row: Row, room: int) -> bool:
+    """All of the row is on the screen, where a side has `room` cells for its text."""
+    return row.kind in (RowKind.ADDED, RowKind.REMOVED) and room >= FEWEST_CELLS
+
+
+def pieces_of(row: Row, room: int) -> tuple[Piece, ...]:
+    """What a row is broken into."""
+    return pieces(row.text, room) if is_whole(row, room) else (Piece(0, len(row.text), 0),)
 
 
 class Lines:
     """All lines, of which only the number is known before one is asked for."""
 
-    def __init__(self, rows: Rows, *, split: bool) -> None:
-        self._rows, self._split = rows, split
-        self._made: dict[int, list[SplitRow]] = {}
-        heights = (self._height(at, part) for at, part in enumerate(rows.parts)) if split else None
-        self._starts = [*accumulate(heights, initial=0)] if heights else rows.starts
+    def __init__(self, rows: Rows, *, split: bool, room: int = 0) -> None:
+        """`room`: cells for the text of a side; 0 breaks no line."""
+        self._rows, self._split, self.room = rows, split, room
+        self._made: dict[int, list[Line]] = {}
+        self._starts = [*accumulate((self._height(at, part) for at, part in enumerate(rows.parts)), initial=0)]
         hunks = [at for at, part in enumerate(rows.parts) if part.hunk]
         self.heads = [self._starts[at] for at in hunks]
         """the line of each hunk's header"""
@@ -34,7 +58,7 @@ class Lines:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def __getitem__(self, line: int) -> SplitRow:
+    def __getitem__(self, line: int) -> Line:
         at = self._part(line)
         return self._lines_of(at)[line - self._starts[at]]
 
@@ -57,22 +81,37 @@ class Lines:
     def _part(self, line: int) -> int:
         return bisect_right(self._starts, line) - 1
 
-    def _lines_of(self, at: int) -> list[SplitRow]:
+    def _lines_of(self, at: int) -> list[Line]:
         if at not in self._made:
             rows = self._rows.of(at)
-            self._made[at] = split_rows(rows, self._rows.starts[at]) if self._split else [(row, row) for row in rows]
+            pairs = split_rows(rows, self._rows.starts[at]) if self._split else [(row, row) for row in rows]
+            self._made[at] = [Line(*pair, piece) for pair in pairs for piece in range(self._pieces(pair))]
         return self._made[at]
 
+    def _pieces(self, pair: SplitRow) -> int:
+        """How many lines a pair of rows takes."""
+        return max(len(pieces_of(row, self.room)) for row in pair if row)
+
+    def _pieces_of(self, line: str) -> int:
+        """The same of a line of a hunk, of which no row has been made."""
+        return len(pieces(shown(line), self.room)) if line[0] in "+-" else 1
+
     def _height(self, at: int, part: Part) -> int:
-        """Lines of a part in two columns: counted, where it does not matter which lines are versions of each other."""
+        """Lines of a part: counted, where it does not matter which lines are versions of each other."""
+        if part.hunk is None:
+            return 1
+        if not self._split:
+            return 1 + sum(map(self._pieces_of, part.hunk.lines))
         height = 1
-        for changed, run in groupby(part.hunk.lines if part.hunk else (), key=lambda line: line[0] != " "):
-            marks = [line[0] for line in run]
+        for changed, run in groupby(part.hunk.lines, key=lambda line: line[0] != " "):
+            lines = [*run]
             if not changed:
-                height += len(marks)
+                height += len(lines)
                 continue
+            marks = [line[0] for line in lines]
             fewer, more = sorted((marks.count("-"), marks.count("+")))
-            if "\\" in marks or (fewer > 1 and fewer + more <= RUN_LIMIT):
+            broken = any(self._pieces_of(line) > 1 for line in lines)
+            if "\\" in marks or broken or (fewer > 1 and fewer + more <= RUN_LIMIT):
                 return len(self._lines_of(at))
             height += more
         return height

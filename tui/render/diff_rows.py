@@ -16,7 +16,9 @@ if TYPE_CHECKING:  # imported inside the functions: the first paint has no patch
     from core.patches import FilePatch, Hunk, Patch
 
 TEXT_LIMIT = 1_000
-"""characters of a line that are shown"""
+"""characters that are shown of a line that stays as it is, of a path"""
+CHANGED_LIMIT = 20_000
+"""characters of a changed line: it is decided about, so all of it is shown"""
 TAB = 4
 PARSE_LIMIT = 100_000
 """characters of a file above which git's own guess of the enclosing function must do: parsing takes 30 ms"""
@@ -42,7 +44,7 @@ class Row(NamedTuple):
     new_no: int | None
     """None also for the added lines of a hunk that is switched out"""
     text: str
-    """safe to show, tabs expanded, without the marker"""
+    """safe to show, tabs expanded, without the marker; see `shown`"""
     spans: tuple[Span, ...] = ()
     """the words that differ from the line this one is paired with"""
     hunk: int | None = None
@@ -271,7 +273,7 @@ def _enclosing(hunk: Hunk, scopes: Sequence[Scope]) -> str:
 
 def _lines(hunk: Hunk, base: int, shift: int, kept: bool) -> list[Row]:
     """The rows of one hunk; `base` is the index of the first, `shift` what kept hunks before it have moved it by."""
-    texts = ["" if line[0] == "\\" else _shown(line[1:]) for line in hunk.lines]
+    texts = ["" if line[0] == "\\" else shown(line) for line in hunk.lines]
     mates: dict[int, int] = {}
     spans: dict[int, tuple[Span, ...]] = {}
     run: list[int] = []
@@ -310,8 +312,10 @@ def _lines(hunk: Hunk, base: int, shift: int, kept: bool) -> list[Row]:
     return out
 
 
-def _shown(text: str) -> str:
-    if text.isascii() and text.isprintable() and len(text) <= TEXT_LIMIT:
+def shown(line: str) -> str:
+    """A line of a hunk, its marker first, as what is shown of it."""
+    text, limit = line[1:], TEXT_LIMIT if line[0] == " " else CHANGED_LIMIT
+    if text.isascii() and text.isprintable() and len(text) <= limit:
         return text
-    text = reveal(text[: TEXT_LIMIT + 1].expandtabs(TAB))
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+    text = reveal(text.expandtabs(TAB))
+    return text if len(text) <= limit else f"{text[:limit]}… and {len(text) - limit:,} more characters"

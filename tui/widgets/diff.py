@@ -1,7 +1,8 @@
 """The whole patch, to read and to decide about hunk by hunk. Only the rows on the screen are ever rendered.
 
 A hunk that stays is marked `▌`, one that is switched out `·` and in words; `▸` is the cursor. Meaning never hangs on
-colour. From 140 columns on, what was and what will be stand side by side.
+colour. A changed line that is longer than the pane goes on behind `↳`. From 140 columns on, what was and what will be
+stand side by side.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
-from tui.render.diff_lines import Lines
+from tui.render.diff_lines import Lines, is_whole
 from tui.render.diff_rows import Rows
-from tui.widgets.diff_line import NARROW_COLUMNS, Pen, matches
+from tui.widgets.diff_line import NARROW_COLUMNS, Pen, holds, numbers, room
 from tui.widgets.sight import in_sight
 
 SPLIT_COLUMNS = 140
@@ -188,7 +189,7 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         if not text or not self._lines:
             return False
         for line in self._lines.around(self.cursor, text, backwards=backwards):
-            if any(matches(row.text, text) for row in self._lines[line] if row):
+            if holds(self._lines[line], text, self._lines.room):
                 self._go_to(line, centre=True)
                 return True
         return False
@@ -208,7 +209,8 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         """For lines that are longer than the pane; the gutter stays."""
         top = self.scroll_offset.y
         visible = range(top, min(top + self.size.height, len(self._lines)))
-        longest = max((cell_len(row.text) for line in visible for row in self._lines[line] if row), default=0)
+        rows = (row for line in visible for row in self._lines[line][:2] if row)
+        longest = max((cell_len(row.text) for row in rows if not is_whole(row, self._lines.room)), default=0)
         left = max(min(self._left + delta, longest - 8), 0)
         if left != self._left:
             self._left = left
@@ -352,7 +354,7 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         split = self.size.width >= SPLIT_COLUMNS
         here = self.cursor_hunk if split != self._split else None
         self._split = split
-        self._lines = Lines(self._rows, split=split)
+        self._lines = Lines(self._rows, split=split, room=room(self.size.width, self._number_width, split=split))
         if here is not None:  # lines are others now: stay at the hunk
             self.cursor = self._lines.heads[here]
         self.cursor = max(min(self.cursor, len(self._lines) - 1), 0)
@@ -371,7 +373,11 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh(Region(0, line - self.scroll_offset.y, self.size.width, 1))
 
     def _pen(self) -> Pen:
-        return Pen(self._style, self.kept, self.seen, self._needle, self._left, self._number_width, self._split)
+        columns = numbers(self.size.width, split=self._split)
+        return Pen(
+            self._style, self.kept, self.seen, self._needle, self._left, self._number_width, self._split, columns,
+            self._lines.room,
+        )  # fmt: skip
 
     def _style(self, name: str, *, cursor: bool = False) -> Style:
         key = f"{name}{'*' * cursor}"
