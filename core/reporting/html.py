@@ -36,9 +36,8 @@ h2 { margin: 2.6rem 0 .6rem; padding-top: .6rem; border-top: 1px solid var(--lin
 h3 { margin: 1.6rem 0 .2rem; font-size: 1.05rem; }
 p, ul, ol { margin: .5rem 0; } .soft { color: var(--soft); } .eyebrow { color: var(--soft); margin: 0; }
 .lead { font-size: 1.08rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem; margin: 1.2rem 0;
-  padding: 0; }
-.tiles div { background: var(--panel); border-radius: .5rem; padding: .55rem .8rem; }
+.tiles { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1.2rem 0; padding: 0; }
+.tiles div { flex: 1 1 auto; background: var(--panel); border-radius: .5rem; padding: .55rem .8rem; }
 .tiles dt { color: var(--soft); font-size: .8rem; } .tiles dd { margin: 0; font-weight: 600; }
 figure { margin: 1.2rem 0; } figcaption { color: var(--soft); font-size: .9rem; }
 .wide { overflow-x: auto; } svg.progress { overflow: visible; width: 100%; min-width: 36rem; height: auto; display:
@@ -57,7 +56,8 @@ svg .tried.beyond { fill: var(--tried); stroke: none; } svg .keep.beyond { fill:
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; color: var(--soft); font-weight: 600; white-space: nowrap; }
 th, td { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { min-width: 3.5rem; } td.text { min-width: 13rem; } td.figure { white-space: nowrap; }
+td { min-width: 3.5rem; overflow-wrap: break-word; } td.text { min-width: 13rem; overflow-wrap: anywhere; }
+td.figure { white-space: nowrap; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--soft); }
 pre { overflow-x: auto; background: var(--panel); border-radius: .5rem; padding: .7rem; font: .82rem/1.45
   ui-monospace, monospace;

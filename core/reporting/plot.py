@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import LabError
-from core.reporting.picture import Picture, legend
+from core.reporting.picture import Name, Picture, legend
 from core.text import number, one_line
 
 Scale = Callable[[float], float]
@@ -67,12 +67,10 @@ def svg(p: Picture) -> str:
         at = x(name.x)
         if at - free < 15:
             continue
-        free, back = at, at > WIDTH - 190
-        turn = 'rotate(32)" text-anchor="end' if back else "rotate(-32)"
-        parts.append(
-            f'<text class="name" transform="translate({at + (-3 if back else 3):.1f} {y(name.y) - 9:.1f}) {turn}">'
-            f"{_safe(name.text)}</text>"
-        )
+        free, back, down = at, at > WIDTH - 190, _leans_down(p, name)
+        turn, anchor = 32 if back != down else -32, ' text-anchor="end"' if back else ""
+        place = f"translate({at + (-3 if back else 3):.1f} {y(name.y) + (16 if down else -9):.1f}) rotate({turn})"
+        parts.append(f'<text class="name" transform="{place}"{anchor}>{_safe(name.text)}</text>')
     return "\n".join([*parts, "</svg>"])
 
 
@@ -165,10 +163,11 @@ def png(p: Picture, path: Path) -> None:
     for name in p.names:
         if name.x - free < (p.last + 1) / 60:
             continue
-        free, back = name.x, name.x > 0.85 * p.last
+        free, back, down = name.x, name.x > 0.85 * p.last, _leans_down(p, name)
         axes.annotate(
             name.text, (name.x, min(max(name.y, p.low), p.high)), textcoords="offset points",
-            xytext=(-6 if back else 6, 6), rotation=-30 if back else 30, ha="right" if back else "left", va="bottom",
+            xytext=(-6 if back else 6, -6 if down else 6), rotation=-30 if back != down else 30,
+            ha="right" if back else "left", va="top" if down else "bottom",
             rotation_mode="default", fontsize=8, color="#1a7a3a", parse_math=False, in_layout=False,
         )  # fmt: skip
     axes.set(xlim=(0, p.last + 1), ylim=(p.low, p.high))
@@ -185,6 +184,11 @@ def png(p: Picture, path: Path) -> None:
 
 
 # ---- both ----------------------------------------------------------------------------------------------------------
+
+
+def _leans_down(p: Picture, name: Name) -> bool:
+    """There is no room above this name."""
+    return name.y - p.low > 0.72 * (p.high - p.low)
 
 
 def _ticks(low: float, high: float, wanted: int) -> list[float]:
