@@ -22,6 +22,8 @@ class Step:
     """None: the unchanged code the lab began with"""
     level: float | None
     """its metric: over runs of its own, before there are any the result it was kept for"""
+    height: float | None
+    """where it stands in the plot"""
     runs: int
     """runs of its own behind the level"""
     at: float
@@ -41,6 +43,8 @@ class Survey:
     """noise of one run; 0: not measured"""
     band: float = 0.0
     """95 % of re-runs of one commit lie within this of its level"""
+    beneath: Mapping[int, float] = field(default_factory=dict)
+    """experiment -> where the champion that it was tried against stands in the plot"""
     sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     """experiment -> lines added and removed"""
 
@@ -58,6 +62,7 @@ def survey(reader: Reader, config: Path) -> Survey:
     """
     # imported here: with the configuration they take longer than the first paint may
     from core.reporting.claims import Measurements
+    from core.reporting.heights import heights
     from core.verdict import interval
 
     measurements = Measurements(reader.measured_runs())
@@ -66,6 +71,7 @@ def survey(reader: Reader, config: Path) -> Survey:
     published = reader.setting("noise", {})
     noise = measurements.noise(champions, confirmed, kind, published.get(kind) if isinstance(published, dict) else None)
     known, z = {e.id: e for e in confirmed}, _z(config)
+    stand = heights(champions, known, lambda c: measurements.level(c, known.get(c.experiment_id or 0), kind))
     steps = []
     for champion in champions:
         kept = known.get(champion.experiment_id or 0)
@@ -73,6 +79,7 @@ def survey(reader: Reader, config: Path) -> Survey:
             Step(
                 kept,
                 measurements.level(champion, kept, kind),
+                stand.get(champion.commit_sha),
                 len(measurements.own(champion.commit_sha, kind)),
                 champion.at,
                 kept is not None and kept.overridden_by is not None,
@@ -80,7 +87,8 @@ def survey(reader: Reader, config: Path) -> Survey:
             )
         )
     band = interval(0.0, noise.sigma, noise.df)[1] if noise.df and noise.sigma > 0 else 0.0
-    return Survey(tuple(steps), noise.sigma if noise.df else 0.0, band, reader.experiment_sizes())
+    beneath = {number: stand[parent] for number, parent in reader.parents().items() if parent in stand}
+    return Survey(tuple(steps), noise.sigma if noise.df else 0.0, band, beneath, reader.experiment_sizes())
 
 
 def _z(config: Path) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.config import Config
@@ -12,6 +12,7 @@ from core.lab import Lab
 from core.models import Experiment, Review, Verdict
 from core.reporting.claims import Agreement, Claim, Hours, Measurements, agreements, claim
 from core.reporting.drift import Reruns, reruns
+from core.reporting.heights import heights
 from core.reporting.provenance import Provenance, provenance, read_config
 from core.store import Reader
 from core.store.rows import Champion
@@ -96,8 +97,8 @@ class Report:
     agreements: tuple[Agreement, ...]
     claim: Claim
     champions: tuple[Champion, ...]
-    levels: tuple[float | None, ...]
-    """the metric of each champion"""
+    heights: Mapping[str, float]
+    """where each champion's commit stands in the picture"""
     kind: str
     """the device class that the claim is about"""
     noises: tuple[tuple[str, Noise], ...]
@@ -148,7 +149,7 @@ def gather(lab: Lab, reader: Reader, *, now: float) -> Report:
         agreements=agreements(experiments, reviews, by_hand),
         claim=claim(measurements, champions, experiments, by_hand, noises.get(kind, Noise()), kind),
         champions=tuple(champions),
-        levels=tuple(measurements.level(c, known.get(c.experiment_id or 0), kind) for c in champions),
+        heights=heights(champions, known, lambda c: measurements.level(c, known.get(c.experiment_id or 0), kind)),
         kind=kind,
         noises=tuple(noises.items()),
         reruns=reruns(runs, champions, noises.get(kind, Noise()), kind, metric),

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.models import State, Verdict
+from core.models import Experiment, State, Verdict
 from core.reporting.gather import Report
+from core.reporting.heights import height_of
 from core.reporting.words import digits, headline, plural
 from core.text import number, one_line
 from core.verdict import interval
@@ -102,16 +103,20 @@ def _dots(report: Report) -> Iterable[Dot]:
             mark = "suspect"
         elif e.metric is None:
             mark = "failed"
-        yield Dot(e.id, e.metric, mark)
+        yield Dot(e.id, _height(report, e) if e.metric is not None else None, mark)
+
+
+def _height(report: Report, e: Experiment) -> float | None:
+    return height_of(e.metric, e.delta, report.heights.get(e.parent_commit))
 
 
 def _steps(report: Report, last: int) -> tuple[Step, ...]:
     reigns: list[tuple[float, float]] = []
     x = 0.0
-    for champion, level in zip(report.champions, report.levels, strict=True):
+    for champion in report.champions:
         x = max(x, float(champion.experiment_id or 0))
-        if level is not None and math.isfinite(level):
-            reigns.append((x, level))
+        if champion.commit_sha in report.heights:
+            reigns.append((x, report.heights[champion.commit_sha]))
     ends = [start for start, _ in reigns[1:]] + [last + 0.5]
     return tuple(Step(start, max(start, end), level) for (start, level), end in zip(reigns, ends, strict=False))
 
@@ -119,9 +124,9 @@ def _steps(report: Report, last: int) -> tuple[Step, ...]:
 def _names(report: Report) -> tuple[Name, ...]:
     largest = sorted(report.kept, key=lambda k: -abs(k.experiment.shrunken or k.experiment.delta or 0.0))[:NAMES]
     return tuple(
-        Name(k.experiment.id, k.experiment.metric, f"#{k.experiment.id} {one_line(k.experiment.title, 34)}")
+        Name(k.experiment.id, height, f"#{k.experiment.id} {one_line(k.experiment.title, 34)}")
         for k in sorted(largest, key=lambda k: k.experiment.id)
-        if k.experiment.metric is not None
+        if (height := _height(report, k.experiment)) is not None
     )
 
 
@@ -157,7 +162,10 @@ def legend(p: Picture) -> list[tuple[str, str]]:
 
 
 def caption(p: Picture) -> str:
-    words = "Each experiment by its number; the line is the champion."
+    words = (
+        "Each experiment by its number, as far from the champion it was tried against as it was measured to be: on the "
+        "same seeds where that is quieter. The line begins at the baseline's score and adds up what was kept."
+    )
     if p.band:
         words += (
             f" The band is the noise: 95 % of re-runs of the champion fall within ±{number(p.band, p.places)} "

@@ -123,6 +123,13 @@ def test_the_lineage_has_a_level_for_every_champion(reader: Reader, tmp_path: Pa
     assert found.steps[0].experiment is None
     assert found.steps[0].runs == 4
     assert all(step.level is not None for step in found.steps)
+    at = found.steps[0].height
+    assert at == found.steps[0].level
+    for step in found.steps[1:]:
+        assert at is not None
+        assert step.experiment is not None
+        assert step.height == pytest.approx(at + (step.experiment.delta or 0.0))
+        at = step.height
     assert found.band > 1.9 * found.sigma > 0
     assert all(found.sizes[e.id] == (1, 1) for e in reader.experiments())
 

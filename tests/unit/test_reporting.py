@@ -88,8 +88,26 @@ def test_the_claim_rests_on_runs_that_chose_nothing(tmp_path: Path) -> None:
     assert claim.low < claim.delta < claim.high < 0
     own = made.champion_runs[made.champion]
     assert claim.champion == pytest.approx(sum(own.values()) / len(own))
-    assert report.levels[-1] == claim.champion
     assert "none of which chose it" in " ".join(summary(report))
+
+
+def test_what_was_kept_leads_the_right_way_in_the_picture_whatever_the_seeds(tmp_path: Path) -> None:
+    made = session(tmp_path, HELPS, HARMS, HELPS, HARMS)
+    made.store.db.execute(
+        "UPDATE runs SET metric = metric + 0.02 WHERE experiment_id IS NULL AND commit_sha != ?", ["0" * 40]
+    )
+    report = report_of(made.lab)
+    drawn, kept = picture(report), [one.experiment for one in report.kept]
+    assert len(kept) == 2
+    levels = [step.level for step in drawn.steps]
+    assert levels == sorted(levels, reverse=True), "runs of its own on harder seeds lift no champion"
+    assert levels[0] == report.claim.baseline
+    assert levels[-1] - levels[0] == pytest.approx(sum(e.delta or 0.0 for e in kept))
+    stands = {dot.x: dot.y for dot in drawn.dots}
+    assert [stands[e.id] for e in kept] == levels[1:]
+    worse = next(t.experiment for t in report.tried if t.experiment.verdict is Verdict.DISCARD)
+    assert worse.delta is not None
+    assert stands[worse.id] == pytest.approx(report.heights[worse.parent_commit] + worse.delta)
 
 
 def test_a_champion_without_runs_of_its_own_is_said_to_look_too_good(tmp_path: Path) -> None:
@@ -291,8 +309,8 @@ def test_the_picture_of_a_long_lab_stays_small(tmp_path: Path) -> None:
 
 def test_a_result_far_off_does_not_flatten_the_picture(tmp_path: Path) -> None:
     made = session(tmp_path, HELPS, HARMS, HARMS)
-    made.store.db.execute("UPDATE experiments SET metric = 9.5, verdict = 'discard' WHERE id = 2")
-    made.store.db.execute("UPDATE experiments SET metric = 0.002, verdict = 'suspect' WHERE id = 3")
+    made.store.db.execute("UPDATE experiments SET metric = 9.5, delta = 7.7, verdict = 'discard' WHERE id = 2")
+    made.store.db.execute("UPDATE experiments SET metric = 0.002, delta = -1.8, verdict = 'suspect' WHERE id = 3")
     drawn = picture(report_of(made.lab))
     assert drawn.high < 1.9
     assert drawn.low > 1.7

@@ -1,4 +1,7 @@
-"""Every experiment's metric by its number, the champion as steps, the noise around it; a row of words says the same."""
+"""Every experiment by its number, the champion as steps, the noise around it; a row of words says the same.
+
+Heights are differences that were measured, added up from the baseline on: see `core.reporting.heights`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from core.models import Verdict
+from core.models import Experiment, Verdict
 from core.store.rows import Summary
-from core.text import number, one_line
+from core.text import number, one_line, signed
 from tui.render.braille import Cell, Symbols
 from tui.render.curves import Chart, changed_spans
 from tui.render.progress import (
@@ -128,9 +131,11 @@ class ProgressPlot(Widget):
         reigns, kept = self._progress.reigns, sum(dot.ink is Ink.KEPT for dot in self._progress.dots)
         text = f"{one_line(self.metric, 24)}: "
         if reigns:
-            text += f"champion {number(reigns[-1].level, DIGITS)}, "
-            text += f"baseline {number(reigns[0].level, DIGITS)}, " if len(reigns) > 1 else ""
-        return f"{text}{kept:,} kept of {len(self._progress.dots):,} judged"
+            text += f"baseline {number(reigns[0].level, DIGITS)}, "
+        text += f"{kept:,} kept of {len(self._progress.dots):,} judged"
+        if len(reigns) > 1:
+            text += f", together Δ {signed(reigns[-1].level - reigns[0].level, DIGITS)}"
+        return text
 
     # ---- drawing -----------------------------------------------------------------------------------------------
 
@@ -191,13 +196,21 @@ _INKS = {Verdict.KEEP: Ink.KEPT, Verdict.SUSPECT: Ink.SUSPECT, Verdict.INCONCLUS
 
 def progress_of(history: Sequence[Summary], survey: Survey, direction: str) -> Progress:
     """What the plot shows of a lab; `history` is newest first."""
-    dots = tuple(Dot(row.id, row.metric, _INKS.get(row.verdict, Ink.TRIED)) for row in reversed(history) if row.verdict)
+    from core.reporting.heights import height_of
+
+    def height(row: Summary | Experiment) -> float | None:
+        return None if row.metric is None else height_of(row.metric, row.delta, survey.beneath.get(row.id))
+
+    dots = tuple(
+        Dot(row.id, height(row), _INKS.get(row.verdict, Ink.TRIED)) for row in reversed(history) if row.verdict
+    )
     reigns: list[Reign] = []
     for step in survey.steps:
-        if step.level is not None:
+        if step.height is not None:
             start = step.experiment.id if step.experiment else 0
-            reigns.append(Reign(max(start, reigns[-1].start if reigns else 0), step.level))
+            reigns.append(Reign(max(start, reigns[-1].start if reigns else 0), step.height))
     kept = [step.experiment for step in survey.steps if step.experiment and not step.doubtful]
     kept.sort(key=lambda one: -abs(one.shrunken if one.shrunken is not None else one.delta or 0.0))
-    names = tuple(Name(one.id, one.metric, one_line(one.title, 40)) for one in kept[:NAMES] if one.metric is not None)
+    heights = ((one, height(one)) for one in kept[:NAMES])
+    names = tuple(Name(one.id, at, one_line(one.title, 40)) for one, at in heights if at is not None)
     return Progress(dots, tuple(reigns), names, survey.band, direction, history[0].id if history else 0)
