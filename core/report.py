@@ -79,7 +79,7 @@ def typical_seconds(runs: Sequence[Run]) -> float | None:
 
 
 def drifting(reader: Reader) -> dict[str, Any] | None:
-    """What the champion's re-runs on the first device say of the machine; None before it ran twice."""
+    """What the champion's re-runs on the first device say of the machine; None before it ran often enough."""
     devices, champion = reader.setting("devices", []), reader.champion()
     kind = str(devices[0].get("class", "")) if devices else ""
     found = reader.setting("drift", {}).get(kind, {})

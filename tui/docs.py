@@ -50,7 +50,7 @@ async def screenshot(
     from tui.app import AutoresearchApp
     from tui.screens.go import Go
 
-    app = AutoresearchApp(find(lab), read_only=True)
+    app = AutoresearchApp(find(lab))
     async with app.run_test(size=(columns, rows)) as pilot:
         await pilot.pause(seconds)
         kept = [row.id for row in app.client.snapshot.history if row.verdict is Verdict.KEEP]

@@ -1,7 +1,7 @@
 """The champion's re-runs over time: whether the machine still gives what it gave. Pure.
 
 Every champion's own runs are drawn as offsets from their own mean, so that a change of champion is no jump; whether
-there is a drift is asked of one commit alone, the last one that ran twice.
+there is a drift is asked of one commit alone, the last one that ran often enough.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from statistics import fmean
 from core.models import CHAMPION_PURPOSES, Run
 from core.store.rows import Champion
 from core.text import number
-from core.verdict import Noise, calm_noise, drift, drift_text, interval
+from core.verdict import DRIFT_RUNS, Noise, calm_noise, drift, drift_text, interval
 
 WIDTH, HEIGHT, LEFT, EDGE = 960.0, 200.0, 76.0, 18.0
 
@@ -62,9 +62,11 @@ def reruns(
     commits = tuple(
         tuple(Rerun(at, value - mean) for at, value in group) for group, mean in zip(groups, means, strict=True)
     )
-    found = drift(groups[-1], calm_noise([value for _, value in group] for group in groups))
+    asked = next((group for group in reversed(groups) if len(group) >= DRIFT_RUNS), groups[-1])
+    found = drift(asked, calm_noise([value for _, value in group] for group in groups))
     band = interval(0.0, noise.sigma, noise.df)[1] if noise.df and noise.sigma > 0 else 0.0
-    words = drift_text(found, len(groups[-1]), metric) if found else "too few re-runs to tell a drift from noise"
+    few = f"too few of the champion's re-runs to tell a drift from noise: {len(asked)}, {DRIFT_RUNS} are needed"
+    words = drift_text(found, len(asked), metric) if found else few
     return Reruns(commits, band, words, bool(found and found.drifting))
 
 

@@ -41,6 +41,7 @@ from core.models import Verdict
 from core.verdict.effects import effect_spread, gain_text, interval, probability_better, shrunken
 from core.verdict.hidden import Hidden, Scores, hidden_gain
 from core.verdict.noise import (
+    DRIFT_RUNS,
     Drift,
     Noise,
     calm_noise,
@@ -57,9 +58,10 @@ from core.verdict.planning import Plan, plan, plan_text, runs_left
 from core.verdict.quantiles import t_quantile
 
 __all__ = [
-    "Drift", "Hidden", "Judged", "Measured", "Noise", "Plan", "Policy", "RunSeeds", "Scores", "calm_noise", "drift",
-    "drift_text", "effect_spread", "gain_text", "hidden_gain", "interval", "measure_noise", "next_step", "plan",
-    "plan_text", "probability_better", "runs_left", "runs_needed", "shrunken", "sigma_interval", "within_noise",
+    "DRIFT_RUNS", "Drift", "Hidden", "Judged", "Measured", "Noise", "Plan", "Policy", "RunSeeds", "Scores",
+    "calm_noise", "drift", "drift_text", "effect_spread", "gain_text", "hidden_gain", "interval", "measure_noise",
+    "next_step", "plan", "plan_text", "probability_better", "runs_left", "runs_needed", "shrunken", "sigma_interval",
+    "within_noise",
 ]  # fmt: skip
 
 OWN_ERROR = 1.5

@@ -39,7 +39,7 @@ def test_a_drift_is_said_with_what_follows_from_it() -> None:
     found = reruns(jump, LINEAGE, NOISE, "gpu")
     assert found is not None
     assert found.drifting
-    assert re.search(r"drift: the later half scores \+0\.050 \(99 % \+0\.0\d+ to \+0\.\d+, 12 runs\)", found.words)
+    assert re.search(r"drift: the later half scores \+0\.050 \(99.7 % \+0\.0\d+ to \+0\.\d+, 12 runs\)", found.words)
     assert "audit LAB" in found.words
 
 
@@ -50,6 +50,18 @@ def test_a_change_of_champion_is_no_drift_and_other_runs_are_not_in_it() -> None
     assert found is not None
     assert not found.drifting
     assert [[round(p.offset, 3) for p in commit] for commit in found.commits] == [[-0.005, 0.005], [-0.005, 0.005]]
+
+
+def test_few_re_runs_are_said_to_be_few_and_the_champion_before_that_had_enough_is_asked() -> None:
+    jump = [run(100.0 * n, 2.0 + 0.05 * (n > 6) + 0.001 * (n % 2)) for n in range(1, 13)]
+    later = [run(2000.0 + n, 1.9 + 0.001 * n, commit="b") for n in range(3)]
+    found = reruns([*jump, *later], LINEAGE, NOISE, "gpu")
+    assert found is not None
+    assert found.drifting
+    few = reruns(later, LINEAGE, NOISE, "gpu")
+    assert few is not None
+    assert not few.drifting
+    assert few.words.endswith("to tell a drift from noise: 3, 6 are needed")
 
 
 def test_nothing_is_drawn_before_a_champion_ran_twice() -> None:

@@ -20,6 +20,7 @@ from core.verdict import (
     Noise,
     Policy,
     RunSeeds,
+    calm_noise,
     drift,
     drift_text,
     effect_spread,
@@ -500,16 +501,36 @@ def test_drift_is_a_shift_between_earlier_and_later_runs_of_the_champion() -> No
 
 def test_a_shift_of_nothing_has_no_sign_and_every_shift_its_metric() -> None:
     nothing = Drift(2.0, 1.0, 3.0, -0.04, -1.3, 1.3, drifting=False)
-    assert drift_text(nothing, 4, "val_bpb").endswith("scores 0.0 val_bpb (99 % -1.3 to +1.3, 4 runs)")
-    assert "scores +0.5 val_bpb (99 %" in drift_text(replace(nothing, shift=0.5), 4, "val_bpb")
+    assert drift_text(nothing, 4, "val_bpb").endswith("scores 0.0 val_bpb (99.7 % -1.3 to +1.3, 4 runs)")
+    assert "scores +0.5 val_bpb (99.7 %" in drift_text(replace(nothing, shift=0.5), 4, "val_bpb")
 
 
-def test_drift_needs_two_finite_runs_and_a_noise() -> None:
-    assert drift([(0, 1.0), (1, math.nan)], KNOWN) is None
-    assert drift([(0, 1.0), (1, 1.1)], Noise()) is None
-    same_bits = drift([(0, 1.0), (1, 1.0)], Noise(0.0, 2, 0.0, 0.0))
+def test_drift_needs_six_finite_runs_and_a_noise() -> None:
+    steady = [(float(t), 1.0) for t in range(5)]
+    assert drift([*steady, (5.0, math.nan)], KNOWN) is None
+    assert drift([*steady, (5.0, 1.1)], Noise()) is None
+    same_bits = drift([*steady, (5.0, 1.0)], Noise(0.0, 2, 0.0, 0.0))
     assert same_bits is not None
     assert not same_bits.drifting
+
+
+def test_the_first_seeds_of_a_new_champion_are_no_drift_of_the_machine() -> None:
+    """Of a real lab, on a machine that gives the same bits again."""
+    values = (2.3204, 2.3368, 2.3394)
+    assert drift(list(enumerate(values)), Noise(0.0045, 24)) is None
+
+
+def test_labs_that_stand_still_are_seldom_told_of_a_drift() -> None:
+    rng, told = random.Random(1), 0
+    for _ in range(100):
+        own: list[list[float]] = []
+        for runs in (3, 3, 4, 8, 12):
+            own.append([])
+            for _ in range(runs):
+                own[-1].append(rng.gauss(0.0, 1.0))
+                found = drift([*enumerate(own[-1])], calm_noise(own))
+                told += bool(found and found.drifting)
+    assert told <= 6
 
 
 def test_a_gain_is_never_shown_without_its_interval() -> None:
