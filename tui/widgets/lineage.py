@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from textual.content import Content
 
@@ -44,7 +45,8 @@ def _step(step: Step, metric: str, width: int, *, champion: bool) -> list[Part]:
     title = one_line(kept.title, max(width - len(str(kept.id)) - 5, 12))
     parts: list[Part] = [(f"{sign} ", f"bold {style}"), (f"#{kept.id} {title}", "bold"), f"\n  {level}{crown}\n"]
     if kept.delta is not None:
-        parts.append(f"  {gain_text(kept.delta, kept.delta_low, kept.delta_high, kept.confirmations or 0)}\n")
+        gain = gain_text(kept.delta, kept.delta_low, kept.delta_high, kept.confirmations or 0)
+        parts.append(fill(gain, max(width, 24), initial_indent="  ", subsequent_indent="    ") + "\n")
     if step.by_hand:
         parts.append((f"  kept by hand: {one_line(clean(kept.overridden_by or ''), 24)}\n", "$text-warning"))
     elif step.doubtful:
