@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from core.engine.judging import counts_as_lost
-from core.models import Experiment, Purpose, Run, RunState
+from core.models import Autonomy, Experiment, Purpose, Run, RunState, State
 from tests.sample_lab import SampleLab
 from tests.sample_target import TITLES
 from tests.tui.test_actions import BLANK
+from tests.tui.test_experiments_listing import row
 from tests.tui.test_why_runs_needed import OPEN
 from tui.cli import run as command
 from tui.detail import Detail
 from tui.idle import how_ended
 from tui.pace import Stage, Stopwatch, steps
 from tui.snapshot import Snapshot
+from tui.widgets.status_bar import activity
 from tui.widgets.why import why
 
 WITHDRAWN = Run(
@@ -65,3 +67,16 @@ def test_the_commands_say_what_was_withdrawn_and_which_device_is_set_aside(
     said = capsys.readouterr().out
     assert f"last run    run {run} withdrawn: start 4.2 s" in said
     assert f"set aside   {words}; resume tries it again" in said
+
+
+def test_a_device_that_waits_for_a_person_alone_is_said_to() -> None:
+    waiting = row(4)
+    lab = Snapshot(alive=True, queue=(waiting,), history=(waiting,), counts={State.PROPOSED: 1})
+
+    def said(lab: Snapshot) -> str:
+        return activity(lab, now=0.0, trained=None, loss=None)[0].content.plain.strip()
+
+    assert said(lab) == "nothing runs until you decide"
+    assert said(replace(lab, autonomy=Autonomy.GUARDED)) == "nothing runs", "the next patch may pass by itself"
+    assert said(replace(lab, alive=False)) == "nothing runs", "a decision alone would start nothing"
+    assert said(replace(lab, counts={State.APPROVED: 1})) == "nothing runs, 1 approved"

@@ -105,7 +105,9 @@ def activity(lab: Snapshot, *, now: float, trained: float | None, loss: float | 
     elif lab.preparation.state == "running":
         parts.append(Part(Content.assemble(" ", preparing(lab, bar))))
     elif not lab.paused:
-        parts.append(Part(Content.styled(f" nothing runs{held(lab, now)}", "$foreground-muted")))
+        why = " until you decide" if yours_alone(lab) else held(lab, now)
+        style = "$text-warning" if yours_alone(lab) else "$foreground-muted"
+        parts.append(Part(Content.styled(f" nothing runs{why}", style)))
     if lab.paused:
         words = f" PAUSED: {one_line(lab.paused, 40)}" if run is None else "PAUSED after this run"
         parts.append(Part(Content.styled(words, "bold $text-warning"), 1, None, "pause"))
@@ -148,6 +150,12 @@ def heading(lab: Snapshot, shown: Summary | None, findings: Sequence[Finding], *
     elif not lab.queue:
         parts.append(Part(Content.styled("nothing waits for you", "$foreground-muted"), 1))
     return parts
+
+
+def yours_alone(lab: Snapshot) -> bool:
+    """The device waits for a person: every patch does, some are there, and none is approved."""
+    waits = bool(lab.queue) and not lab.counts.get(State.APPROVED)
+    return waits and lab.autonomy is Autonomy.MANUAL and lab.alive is True
 
 
 def held(lab: Snapshot, now: float) -> str:
