@@ -114,7 +114,7 @@ def _parts(path: Path) -> dict[str, str] | None:
 def _git(reader: Reader, lab: Lab) -> Iterator[str]:
     workspace = Workspace(lab.repo, lab=lab.name)
     try:
-        refs = workspace.experiment_refs()
+        refs, parents = workspace.experiment_refs(), workspace.experiment_parents()
         head = workspace.head()
     except LabError as error:
         yield error.message
@@ -123,6 +123,9 @@ def _git(reader: Reader, lab: Lab) -> Iterator[str]:
         if e.commit_sha is not None and refs.get(e.id) != e.commit_sha:
             there = (refs.get(e.id) or "missing")[:12]
             yield f"refs/autoresearch/{e.id} is {there}, the record says {e.commit_sha[:12]}"
+        elif e.commit_sha is not None and parents.get(e.id) != e.parent_commit:
+            there = (parents.get(e.id) or "nothing")[:12]
+            yield f"#{e.id} was committed on {there}, the record says on {e.parent_commit[:12]}"
     champion = reader.champion()
     if head is None and champion is not None:  # renamed since: the branch of its new name is made when it is opened
         under_old_names = (workspace.ref("refs/heads/autoresearch/*") or "").split()

@@ -100,9 +100,16 @@ class Workspace:
 
     def experiment_refs(self) -> dict[int, str]:
         """Experiment id -> commit, for every experiment that ever ran."""
-        lines = self._git("for-each-ref", "--format=%(refname) %(objectname)", REFS).splitlines()
-        refs = (line.split() for line in lines)
-        return {int(name.rsplit("/", 1)[1]): sha for name, sha in refs if name.rsplit("/", 1)[1].isdigit()}
+        return self._by_experiment("%(objectname)")
+
+    def experiment_parents(self) -> dict[int, str]:
+        """Experiment id -> the commit that its commit was made on."""
+        return self._by_experiment("%(parent)")
+
+    def _by_experiment(self, what: str) -> dict[int, str]:
+        lines = self._git("for-each-ref", f"--format=%(refname) {what}", REFS).splitlines()
+        refs = (line.rpartition("/")[2].partition(" ") for line in lines)
+        return {int(number): found for number, _, found in refs if number.isdigit()}
 
     def head(self) -> str | None:
         """The champion branch."""

@@ -11,7 +11,7 @@ from core.engine.bench import Bench, log
 from core.engine.reviewing import Reviewing
 from core.errors import LabError, PatchError, ResearcherError
 from core.failpoints import failpoint
-from core.models import Experiment, Message, Proposal, Review, State, Via
+from core.models import Autonomy, Experiment, Message, Proposal, Review, State, Via
 from core.researchers.base import Pause, Researcher, Revision, Situation, Unavailable
 from core.text import duration
 
@@ -19,6 +19,8 @@ PATIENCE = 300.0
 """the longest wait, in seconds, between two tries of a researcher that cannot be reached"""
 RELUCTANCE = 3600.0
 """the same for one that was reached and gave nothing of use: each try costs as much as an answer"""
+LEFT_TO_PEOPLE = 16
+"""proposals that only a person can move, beyond which none is made for a dial that is turned up"""
 NO_LONGER_FITS = "the champion has changed and this no longer fits"
 """how `reviewing` begins the problem of a proposal that cannot be carried over"""
 
@@ -91,8 +93,14 @@ class Proposing:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _enough(self) -> bool:
-        counts = self.bench.store.counts()
-        return counts[State.PROPOSED] + counts[State.APPROVED] >= self.bench.config.researcher.lookahead
+        """Whether enough stands ready. With the dial turned up, what only a person can move does not: the device would
+        wait for somebody who is asleep.
+        """
+        store = self.bench.store
+        counts, ready = store.counts(), store.counts()[State.PROPOSED]
+        if store.autonomy() is not Autonomy.MANUAL and ready < LEFT_TO_PEOPLE:
+            ready = sum(not self.reviewing.waits_for_a_person(summary.id) for summary in store.queue())
+        return ready + counts[State.APPROVED] >= self.bench.config.researcher.lookahead
 
     def _what_it_knows(self) -> tuple[int, ...]:
         counts = self.bench.store.counts()
@@ -102,10 +110,14 @@ class Proposing:
 
     def _revision(self) -> Revision | None:
         for experiment in self.bench.store.experiments(State.REVISING):
-            notes = [r.reason for r in self.bench.store.reviews(experiment.id) if r.undone_at is None]
             body = self.bench.store.patch(experiment.patch_sha256 or "") or ""
-            return Revision(experiment, body, notes[-1] if notes else "")
+            return Revision(experiment, body, self._note(experiment))
         return None
+
+    def _note(self, experiment: Experiment) -> str:
+        """What it was last sent back with."""
+        notes = [r.reason for r in self.bench.store.reviews(experiment.id) if r.undone_at is None]
+        return notes[-1] if notes else ""
 
     def _situation(self, revision: Revision | None) -> Situation:
         store = self.bench.store
@@ -147,12 +159,16 @@ class Proposing:
         self._say("thinking", "reading the history")
         try:
             proposal = await self.researcher.propose(situation, self._told)
-        except ResearcherError as error:
-            self._failed(error, revision)
         except LabError as error:
-            self._failed(ResearcherError(error.message, hint=error.hint), revision)
+            failed = error if isinstance(error, ResearcherError) else ResearcherError(error.message, hint=error.hint)
+            if isinstance(failed, Unavailable) or self._is_wanted(revision):
+                self._failed(failed, revision)
+            else:
+                self._drop(revision)
         else:
-            if proposal is None:
+            if not self._is_wanted(revision):
+                self._drop(revision)
+            elif proposal is None:
                 self._dry_at = self._what_it_knows()
                 self._say("dry", "has nothing more to propose")
                 self.bench.store.event("researcher_dry")
@@ -165,6 +181,19 @@ class Proposing:
                     self._failures += 1
                     self._not_before = time.monotonic() + min(PATIENCE, 2.0 ** max(0, self._failures - 2) - 1)
         self.bench.wake.set()
+
+    def _is_wanted(self, revision: Revision | None) -> bool:
+        """Nobody has decided otherwise, or sent it back with another note, while the researcher was at it."""
+        if revision is None:
+            return True
+        now = self.bench.store.experiment(revision.experiment.id)
+        return now is not None and now.state == State.REVISING and self._note(now) == revision.note
+
+    def _drop(self, revision: Revision | None) -> None:
+        """What a person did meanwhile stands."""
+        if revision is not None:
+            self.bench.store.event("revision_dropped", experiment_id=revision.experiment.id)
+        self._say("idle", self._instead)
 
     def _failed(self, error: ResearcherError, revision: Revision | None) -> None:
         log.warning("the researcher failed: %s", error)
@@ -197,7 +226,7 @@ class Proposing:
         with store.transaction():
             if situation.revision is not None and not problem:
                 experiment_id = situation.revision.experiment.id
-                self._revise(situation.revision.experiment, proposal)
+                self._revise(situation.revision.experiment, proposal, onto=situation.champion)
             else:
                 state = State.INVALID if problem else State.PROPOSED
                 experiment_id = store.add_experiment(
@@ -229,7 +258,8 @@ class Proposing:
             return [m for m in situation.messages if m.id in proposal.answers]
         return [] if proposal.author.startswith("offline/") or proposal.problem else list(situation.messages)
 
-    def _revise(self, experiment: Experiment, proposal: Proposal) -> None:
+    def _revise(self, experiment: Experiment, proposal: Proposal, *, onto: str) -> None:
+        """`onto`: the champion that it was made for, which is not always that of now."""
         self.bench.store.update_experiment(
             experiment.id,
             event="revised",
@@ -240,7 +270,8 @@ class Proposing:
             category=proposal.category,
             expected=proposal.expected,
             key=proposal.key,
-            parent_commit=self.bench.champion(),
+            parent_commit=onto,
+            commit_sha=None,
             problem="",
         )
 

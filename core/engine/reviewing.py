@@ -184,6 +184,10 @@ class Reviewing:
             except (Refused, PatchError) as error:
                 self.bench.store.update_experiment(experiment.id, event="problem", problem=error.message)
 
+    def waits_for_a_person(self, experiment_id: int) -> bool:
+        """No dial lets this waiting proposal through."""
+        return experiment_id in self._waits or bool(self._existing(experiment_id).problem)
+
     def _passes(self, experiment: Experiment, autonomy: Autonomy) -> Passed | Waits:
         body = self.bench.store.patch(experiment.patch_sha256 or "") or ""
         files = self.bench.workspace.files(experiment.parent_commit, self.bench.config.target.editable)
@@ -229,6 +233,7 @@ class Reviewing:
                 event="does_not_apply",
                 state=State.PROPOSED,
                 hold_until=None,
+                commit_sha=None,
                 problem=f"the champion has changed and this no longer fits: {error.message}",
             )
             return False

@@ -182,8 +182,11 @@ def test_verify_finds_a_patch_a_ref_and_a_row_that_were_tampered_with(tmp_path: 
 
     asyncio.run(session())
     assert verify.problems(lab) == []
-    shutil.rmtree(lab.repo / ".git" / "refs" / "autoresearch")
     db = sqlite3.connect(lab.database)
+    db.execute("UPDATE experiments SET parent_commit = commit_sha")
+    db.commit()
+    assert "#1 was committed on" in "".join(verify.problems(lab))
+    shutil.rmtree(lab.repo / ".git" / "refs" / "autoresearch")
     db.execute("UPDATE patches SET body = body || ' '")
     db.execute("UPDATE runs SET metric = NULL WHERE id = 1")
     db.execute("DELETE FROM reviews")
