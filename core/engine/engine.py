@@ -56,6 +56,8 @@ from core.workspace import Workspace
 
 BUSY_LOOK, IDLE_LOOK = 0.1, 1.0
 """seconds between two looks while something runs, and while nothing does"""
+PREPARE_WAIT = 60.0
+"""the longest, in seconds, until a preparation that broke off begins again"""
 
 
 class Engine:
@@ -73,6 +75,8 @@ class Engine:
         """end after this many verdicts"""
         self._stop: StopEngine | None = None
         self._preparation: asyncio.Task[None] | None = None
+        self._prepare_at, self._prepare_wait = 0.0, 1.0
+        """when a preparation that broke off begins again, and the seconds until the one after"""
         self._trouble = ""
         self._first_verdict = sum(bench.store.verdict_counts().values())
 
@@ -115,9 +119,15 @@ class Engine:
             self._note_trouble(f"{type(error).__name__}: {error}", traceback=True)
 
     def _check_preparation(self) -> None:
+        """One that broke off, perhaps for want of disk, begins again, later and later. One that failed waits."""
         task = self._preparation
-        if task is not None and task.done() and not task.cancelled() and task.exception() is not None:
-            self._preparation = asyncio.create_task(self.preparing.run()) if not self._trouble else None
+        if task is None:
+            if time.monotonic() >= self._prepare_at and not self.preparing.ready:
+                self._preparation = asyncio.create_task(self.preparing.run())
+        elif task.done() and not task.cancelled() and task.exception() is not None:
+            self._preparation = None
+            self._prepare_at = time.monotonic() + self._prepare_wait
+            self._prepare_wait = min(2 * self._prepare_wait, PREPARE_WAIT)
             task.result()
 
     def _note_trouble(self, words: str, *, traceback: bool = False) -> None:

@@ -10,6 +10,7 @@ from core.engine.bench import Bench, Work, log
 from core.engine.hidden import HiddenSplit
 from core.engine.measuring import FAILED, Measuring
 from core.engine.reviewing import Reviewing
+from core.errors import LabError
 from core.failpoints import failpoint
 from core.models import CHAMPION_PURPOSES, Decision, Experiment, Purpose, Run, RunState, State, Verdict
 from core.requests import Override
@@ -90,8 +91,14 @@ class Judging:
         """Runs that experiments under judgement still need; judges those that need none."""
         work: list[Work | None] = []
         for experiment in self.bench.store.experiments(State.RUNNING):
-            for step in self.judge(experiment, kind):
-                work.append(step)
+            try:
+                work += self.judge(experiment, kind)
+            except LabError:
+                raise
+            except Exception as error:  # an edge: what cannot be judged holds up no other
+                log.exception("#%d cannot be judged", experiment.id)
+                words = f"it cannot be judged ({type(error).__name__}: {error}); engine.log has the details"
+                self._end(experiment, Verdict.VOID, words, kind)
         return [item for item in work if item is not None]
 
     def screening_work(self, experiment: Experiment, commit: str, kind: str) -> Work | None:

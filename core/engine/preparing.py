@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from core.engine.bench import Bench, log
-from core.errors import LabError
+from core.errors import LabError, WorkspaceError
 from core.failpoints import failpoint
 from core.lab import target_source
 from core.target import fill, profile_argument
 
 
 def make_repository(bench: Bench) -> None:
-    """The repository with the target's files, and the first champion; once made it needs neither again."""
+    """The repository with the target's files, and the first champion; once made it needs neither again.
+
+    Raises:
+        LabError: a file of the target cannot be read, or the champion does not have it.
+    """
     if bench.store.champion() is not None and bench.lab.repo.is_dir():
+        _refuse_what_is_not_there(bench)
         return
     folder = Path(bench.config.target.source) if bench.config.target.source else target_source()
     files = {}
@@ -34,6 +39,19 @@ def make_repository(bench: Bench) -> None:
     failpoint("repository_made")
     if bench.store.champion() is None:
         bench.store.add_champion(commit, experiment_id=None)
+
+
+def _refuse_what_is_not_there(bench: Bench) -> None:
+    """A file that became editable later is in no commit of the lab: nothing could be proposed, at every try."""
+    for path in bench.config.target.editable:
+        try:
+            bench.workspace.files(bench.champion(), [path])
+        except WorkspaceError as error:
+            raise LabError(
+                f"target.editable names {path}, which the champion does not have: the files of a lab are those it "
+                "began with. Nothing was changed.",
+                hint="take it out again, or begin another lab with it: autoresearch-tui init LAB",
+            ) from error
 
 
 class Preparing:

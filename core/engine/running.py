@@ -18,7 +18,7 @@ from core.engine.pacing import Pacing
 from core.engine.preparing import Preparing
 from core.engine.reviewing import Reviewing
 from core.engine.starting import Starting
-from core.errors import StoreError
+from core.errors import LabError, StoreError
 from core.failpoints import failpoint
 from core.models import Experiment, Purpose, Run, RunState, State
 from core.runs import caches, devices, local, phases
@@ -37,6 +37,8 @@ STOPS = 100
 """requests to stop a run among which this one's is looked for"""
 DISK_FULL = "of disk is free"
 """in the reason of a pause that ends by itself"""
+NO_ROOM = ("[Errno 28]", "[Errno 122]", "No space left on device", "Disk quota exceeded")
+"""in the last words of a program that found the disk, or its share of it, full"""
 ROOM_AGAIN = 1.1
 """times the least free space, so that it does not stop and go"""
 URGENCY = {Purpose.BASELINE: 0, Purpose.NULL: 0, Purpose.RETEST: 1, Purpose.AUDIT: 2, Purpose.CANDIDATE: 3}
@@ -63,6 +65,8 @@ class Running:
         self._next_gauge = 0.0
         self._unjudged: dict[int, float] = {}
         """runs that have ended since the last look, and when"""
+        self._puzzling: set[int] = set()
+        """runs over which something here has stumbled"""
 
     # ---- after a restart ---------------------------------------------------------------------------------------
 
@@ -83,7 +87,12 @@ class Running:
         """Read what live runs have written; end those that have ended."""
         live = self.bench.store.live_runs()
         for run in live:
-            self._collect(run)
+            try:
+                self._collect(run)
+            except LabError:
+                raise
+            except Exception as error:  # an edge: what one run has written holds up no other
+                self._cannot_be_reckoned_with(run, error)
         now = time.monotonic()
         if live and now >= self._next_gauge:
             self._next_gauge = now + GAUGE_EVERY
@@ -109,6 +118,24 @@ class Running:
         elif time.monotonic() >= self._next_write.get(run.id, 0.0):
             self._next_write[run.id] = time.monotonic() + WRITE_EVERY
             self._follow(run, last=False)
+
+    def _cannot_be_reckoned_with(self, run: Run, error: Exception) -> None:
+        """A mistake here, or a target nobody thought of. A run that lives goes on; one that has ended is crashed."""
+        words = f"what it left cannot be reckoned with ({type(error).__name__}: {error}); engine.log has the details"
+        if run.id not in self._puzzling:
+            self._puzzling.add(run.id)
+            log.exception("run %d: %s", run.id, words)
+        process = _process(run)
+        if process is not None and self.bench.executor.alive(process):
+            return
+        state = RunState.CRASHED
+        self.bench.store.update_run(
+            run.id, event=f"run_{state}", note={"error": words}, state=state, phase="done", error=words,
+            ended_at=self.bench.now(),
+        )  # fmt: skip
+        self._forget(run)
+        if run.experiment_id is None and not run.is_audit:
+            self._champion_failed(run, state, words)
 
     def _follow(self, run: Run, *, last: bool) -> bool:
         """Bring the record up to what the run has written so far. True: there is more than fits into one look."""
@@ -148,10 +175,14 @@ class Running:
         elif state == RunState.KILLED and not self._asked_to_stop(run):
             state, error = RunState.LOST, "ended by a signal that no request here sent: was the machine shut down?"
         metric = None
+        if state == RunState.CRASHED and self._wanted_room(error):
+            state, error = RunState.LOST, f"there was no room on the disk: {error}"[:1000]
         if state == RunState.FINISHED:
             metric = self._metric(run, ended)
             if metric is None:
-                state, error = RunState.CRASHED, f"the run left no {self.bench.config.target.metric}"
+                state, error = RunState.CRASHED, f"the run left no {self._metric_of(run)}"
+            elif not math.isfinite(metric):
+                state, error, metric = RunState.DIVERGED, f"its {self._metric_of(run)} is {metric}", None
             if words := self.comparing.broken(run):
                 # without a sandbox the candidate may have done it itself
                 in_sandbox = self.bench.sandbox.tier != Tier.NONE
@@ -161,7 +192,10 @@ class Running:
         seconds = self._took(run, at, ended=ended.get("seconds") or {}, waited=waited, trained=metric is not None)
         if state == RunState.FINISHED and run.experiment_id is None:
             directory = self.bench.lab.run_directory(run.id)
-            caches.take(directory, caches.place(self.bench.lab.caches, run.commit_sha, run.device_class))
+            try:
+                caches.take(directory, caches.place(self.bench.lab.caches, run.commit_sha, run.device_class))
+            except OSError as trouble:  # the next run compiles anew
+                log.warning("what run %d has compiled is not kept: %s", run.id, trouble)
         tail = self._tails.get(run.id)
         detail = {
             "rc": ended.get("rc"),
@@ -207,7 +241,24 @@ class Running:
             return  # on this seed; it is compared on others
         if state in BROKEN_OFF and self.excluding.set_aside(run, error):
             return
+        if state in BROKEN_OFF and measured and not self._broke_off_before(run):
+            log.warning(
+                "run %d of the champion ended %s: once is chance, it is compared on another seed", run.id, state
+            )
+            return
         self.starting.pause(f"the champion's own run {run.id} ended {state} ({error}): see its log, then resume")
+
+    def _broke_off_before(self, run: Run) -> bool:
+        """The champion's own run before this one broke off, too."""
+        own = [
+            one
+            for one in self.bench.store.runs(commit_sha=run.commit_sha)
+            if one.experiment_id is None
+            and not one.is_audit
+            and one.id < run.id
+            and one.device_class == run.device_class
+        ]
+        return bool(own) and own[-1].state in BROKEN_OFF
 
     def _pause_if_lost_again(self, run: Run, why: str) -> None:
         """A run of the champion's that is lost each time would be made again for ever; an experiment's is judged."""
@@ -223,16 +274,20 @@ class Running:
         """Whether a person wanted this run to end."""
         return any(event.run_id == run.id for event in self.bench.store.newest_events(["stop_run"], STOPS))
 
-    def _metric(self, run: Run, ended: dict[str, Any]) -> float | None:
+    def _metric_of(self, run: Run) -> str:
+        """The name of what is measured on this run."""
         target = self.bench.config.target
-        name = target.audit_metric if run.is_audit and target.evaluate else target.metric
-        if self.bench.config.target.evaluate:
-            value = ((ended.get("result") or {}).get("metric") or {}).get(name)
-        else:
-            value = metric_from_log(self.bench.lab.run_directory(run.id) / "stdout.log", name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-        return None
+        return target.audit_metric if run.is_audit and target.has_hidden_split else target.metric
+
+    def _metric(self, run: Run, ended: dict[str, Any]) -> float | None:
+        """Perhaps not finite; None where there is none."""
+        name = self._metric_of(run)
+        if not self.bench.config.target.evaluate:
+            return metric_from_log(self.bench.lab.run_directory(run.id) / "stdout.log", name)
+        result = ended.get("result")
+        found = result.get("metric") if isinstance(result, dict) else None
+        value = found.get(name) if isinstance(found, dict) else None
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     def _took(self, run: Run, now: float, *, trained: bool = False, **ended: Any) -> dict[str, float]:
         """Seconds of each phase of a run; a curve shows that it trained."""
@@ -332,6 +387,13 @@ class Running:
         if free < least:
             self.starting.pause(f"only {free:.1f} GB {DISK_FULL} ({least:g} are wanted): free some, and it goes on")
         return free >= least
+
+    def _wanted_room(self, error: str) -> bool:
+        """A run broke off for want of disk, which says nothing of its patch: it is made again when there is room."""
+        room, full = self._room_on_disk(), any(words in error for words in NO_ROOM)
+        if full and room:  # what it wrote is gone again, or it has a share of the disk of its own: that needs somebody
+            self.starting.pause("a run found the disk full though there is room now: see its log, then resume")
+        return full or not room
 
     def _go_on_after_full_disk(self) -> None:
         """What the engine paused for want of room goes on by itself once there is more than just enough."""

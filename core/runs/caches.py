@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,13 +42,19 @@ def find(root: Path, commits: Sequence[str], device_class: str) -> Path | None:
 
 
 def take(run_directory: Path, target: Path) -> None:
-    """Keep what a champion's run has compiled, the first time; by one rename, so it is there whole or not at all."""
+    """Keep what a champion's run has compiled, the first time; by one rename, so it is there whole or not at all.
+
+    Raises:
+        OSError: there is no room, or nothing may be written there.
+    """
     made = own(run_directory)
     if made.is_symlink() or not made.is_dir() or target.exists() or not any(made.iterdir()):
         return
     if runner.size_of(made) <= MOST_BYTES:
         target.parent.mkdir(exist_ok=True)
-        made.replace(target)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".arriving-") as arriving:
+            shutil.move(made, arriving)  # caches/ may be a link to another disk
+            (Path(arriving) / made.name).replace(target)
         prune(target.parent)
 
 

@@ -39,7 +39,9 @@ def pace(runs: Sequence[tuple[float, Mapping[str, Any]]]) -> Pace | None:
         return None
     summaries = [detail.get("train") or {} for _, detail in runs]
     timed = [one for one in summaries if str(one.get("budget", "")).startswith("seconds:")]
-    rates = [float(one["tokens"]) / float(one["train_seconds"]) for one in timed if one.get("train_seconds")]
+    counts = [(one.get("tokens"), one.get("train_seconds")) for one in timed]
+    numbers = [(t, s) for t, s in counts if isinstance(t, int | float) and isinstance(s, int | float) and s > 0]
+    rates = [tokens / taken for tokens, taken in numbers]
     return Pace(median(seconds), median(rates) if rates else None)
 
 

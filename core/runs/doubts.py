@@ -45,12 +45,14 @@ def doubts(ended: Mapping[str, Any], champion: Sequence[Mapping[str, Any]], *, s
     if counted := COUNTED.get(kind):
         spent, usual = _number(summary, counted), median(_number(other, counted) for other in others)
         if spent > OVER_BUDGET * usual:
-            found.append(f"it spent {spent / usual:.2g} times the champion's {counted.replace('_', ' ')}")
+            times = f"{spent / usual:.2g} times the champion's" if usual else f"{spent:g}, the champion none, of"
+            found.append(f"it spent {times} {counted.replace('_', ' ')}")
     if kind == "flops":
         outside, usual = _number(summary, "flops_outside"), median(_number(other, "flops_outside") for other in others)
         budget = median(_number(other, "flops") for other in others)
         if outside > usual + OUTSIDE * budget:
-            found.append(f"{outside / budget:.0%} of the budget was computed beside the counted loop")
+            share = f"{outside / budget:.0%} of the budget" if budget else f"{outside:.2g} FLOPs"
+            found.append(f"{share} was computed beside the counted loop")
         found += _longer("processor time", _cpu(ended), [_cpu(run) for run in champion], CPU_TIMES, CPU_SECONDS)
     if kind == "seconds":
         found += _longer("time outside training", _idle(ended), [_idle(r) for r in champion], IDLE_TIMES, IDLE_SECONDS)

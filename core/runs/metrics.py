@@ -112,12 +112,15 @@ def _float(value: Any) -> float:
 
 
 METRIC_LINE = re.compile(
-    r"^\s*(?:METRIC\s+)?([A-Za-z][\w./-]{0,47})\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$"
+    r"^\s*(?:METRIC\s+)?([A-Za-z][\w./-]{0,47})\s*[=:]\s*"
+    r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?)))\s*$"
 )
 
 
 def metric_from_log(path: Path, name: str) -> float | None:
-    """The last `METRIC name=value`, `name: value` or JSON line of a training log; for targets without an evaluator."""
+    """The last `METRIC name=value`, `name: value` or JSON line of a training log, finite or not; for targets without an
+    evaluator.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - READ_LIMIT))

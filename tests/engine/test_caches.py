@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -74,6 +75,20 @@ def test_a_cache_is_taken_once_and_the_oldest_go(tmp_path: Path) -> None:
     assert caches.find(root, ["commit0"], "a cpu") is None
     assert caches.find(root, ["unknown", "commit3", "commit4"], "a cpu") == caches.place(root, "commit3", "a cpu")
     assert caches.find(root, ["commit4"], "another cpu") is None
+
+
+def test_a_cache_reaches_another_disk_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(old: str | Path, new: str | Path) -> None:
+        if "out" in Path(old).parts:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(old, new)
+
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", refuses)
+    make(tmp_path / "run", "compiled")
+    caches.take(tmp_path / "run", target := caches.place(tmp_path / "caches", "commit", "a cpu"))
+    assert (target / "torchinductor" / "kernel").read_text() == "compiled"
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
 def test_a_cache_that_is_too_large_or_no_directory_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from core import verify
 from core.engine.engine import logging_to
+from core.engine.preparing import Preparing
+from core.errors import LabError, StoreError
 from core.lab import Lab
 from core.models import Autonomy, RunState, Verdict
 from core.runs.local import Process
@@ -41,6 +43,57 @@ async def test_want_of_room_pauses_the_lab_and_room_lets_it_go_on(
         assert store.paused() == ""
         resumed = [event for event in store.events(after=seen) if event.kind == "resumed"]
         assert [event.body["actor"] for event in resumed] == ["engine"]
+
+
+async def test_a_run_that_found_the_disk_full_says_nothing_of_its_patch(tmp_path: Path) -> None:
+    full = ("LEVEL = 2.0", 'LEVEL = 2.0\nraise OSError(28, "No space left on device")')
+    async with engine_at_work(toy_lab(tmp_path), ScriptedResearcher([full]), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(store.paused)
+        assert "found the disk full though there is room now" in store.paused()
+        (run,) = store.runs(experiment_id=1)
+        assert run.state == RunState.LOST
+        assert "there was no room on the disk" in run.error
+        assert store.experiments()[0].verdict is None
+
+
+async def test_a_preparation_that_broke_off_begins_again_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, failures = toy_lab(tmp_path, null_runs=1), 3
+    described = Preparing._describe
+
+    async def fails_at_first(self: Preparing) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise StoreError("lab.db: the disk is full") from None
+        await described(self)
+
+    async def runs(self: Preparing) -> None:  # a record that cannot be written is no failure that it could note
+        await self._describe()
+        self._described = True
+        await self._prepare()
+
+    monkeypatch.setattr("core.engine.engine.PREPARE_WAIT", 0.02)
+    monkeypatch.setattr(Preparing, "_describe", fails_at_first)
+    monkeypatch.setattr(Preparing, "run", runs)
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        engine._prepare_wait = 0.01
+        await until(lambda: engine.bench.store.runs())
+        assert failures < 0
+    assert verify.problems(lab) == []
+
+
+async def test_a_file_that_became_editable_later_is_refused_in_words(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        await until(engine.bench.store.runs)
+    text = lab.config_file.read_text()
+    lab.config_file.write_text(text.replace("[target]", '[target]\neditable = ["train.py", "model.py"]'))
+    with pytest.raises(LabError, match=r"names model\.py, which the champion does not have"):
+        async with engine_at_work(lab, ScriptedResearcher([])):
+            pass
 
 
 async def test_a_pause_of_a_person_does_not_end_because_there_is_room(tmp_path: Path) -> None:

@@ -8,18 +8,21 @@ import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from core.autonomy import Passed, Waits
+from core.engine.judging import Judging
+from core.engine.running import Running
 from core.errors import PatchError
-from core.models import Autonomy, Experiment, Proposal, RunState, State, Verdict
+from core.models import Autonomy, Experiment, Proposal, Run, RunState, State, Verdict
 from core.patches import apply, parse
 from core.requests import Approve, Pause, Resume, SetAutonomy, Undo
 from core.researchers.base import Say, Situation
 from core.runs import local, runner
 from core.runs.metrics import MetricsTail, metric_from_log
-from tests.toy import TRAIN, ScriptedResearcher, engine_at_work, toy_lab, until
+from tests.toy import EVALUATE, SCORED, TRAIN, ScriptedResearcher, engine_at_work, toy_lab, until
 
 BETTER, WORSE, ELSEWHERE = (
     ("LEVEL = 2.0", "LEVEL = 1.97"), ("LEVEL = 2.0", "LEVEL = 2.5"), ("STEPS = 20", "STEPS = 21"),
@@ -46,6 +49,74 @@ async def test_numbers_and_depths_that_nobody_can_reckon_with_do_not_hold_the_en
         store = engine.bench.store
         await until(lambda: sum(store.verdict_counts().values()) == 2)
         assert [event for event in store.events() if event.kind == "engine_trouble"] == []
+
+
+SUMMARY = """
+import json
+with open(os.path.join(out, "train.json"), "w") as file:
+    json.dump({"budget": "seconds:2", "seed": int(os.environ["AR_SEED"])}, file)
+"""
+
+
+async def test_a_mistake_over_one_run_or_experiment_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the engine itself gets wrong: here the result of one experiment, and the verdict on the next."""
+    metric, doubts = Running._metric, Judging._doubts
+
+    def stumbles(self: Running, run: Run, ended: dict[str, Any]) -> float | None:
+        return metric(self, run, ended) if run.experiment_id != 1 else 1 / 0
+
+    def stumbles_too(self: Judging, experiment: Experiment, runs: list[Run], kind: str) -> list[str]:
+        return doubts(self, experiment, runs, kind) if experiment.id != 2 else [str(1 // 0)]
+
+    monkeypatch.setattr(Running, "_metric", stumbles)
+    monkeypatch.setattr(Judging, "_doubts", stumbles_too)
+    researcher = ScriptedResearcher([WORSE, BETTER, ELSEWHERE])
+    async with engine_at_work(toy_lab(tmp_path), researcher, autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: sum(store.verdict_counts().values()) == 3)
+        first, second, third = store.experiments()
+        assert first.verdict == Verdict.CRASHED
+        assert "cannot be reckoned with (ZeroDivisionError: division by zero)" in first.verdict_reason
+        assert second.verdict == Verdict.VOID
+        assert "cannot be judged (ZeroDivisionError" in second.verdict_reason
+        assert third.verdict in (Verdict.DISCARD, Verdict.INCONCLUSIVE)
+
+
+async def test_an_evaluator_that_names_no_metric_and_a_summary_without_tokens_end_in_words(tmp_path: Path) -> None:
+    number = EVALUATE.replace('{"metric": {split + "_bpb": score}, "void": void}', '{"metric": score}')
+    train = SCORED.replace('print(f"val_bpb', f'{SUMMARY}print(f"val_bpb')
+    lab = toy_lab(tmp_path, train=train, evaluate=number)
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        await until(engine.bench.store.paused)
+        assert "ended crashed (the run left no val_bpb)" in engine.bench.store.paused()
+        assert [event for event in engine.bench.store.events() if event.kind == "engine_trouble"] == []
+
+
+async def test_a_metric_that_is_not_finite_is_a_run_that_diverged(tmp_path: Path) -> None:
+    nan = ('print(f"val_bpb: {LEVEL', 'print("val_bpb: 1.0")\nprint(f"val_bpb: {float(\'nan\') + LEVEL')
+    async with engine_at_work(toy_lab(tmp_path), ScriptedResearcher([nan]), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: sum(store.verdict_counts().values()) == 1)
+        (run,) = store.runs(experiment_id=1)
+        assert (run.state, run.error, run.metric) == (RunState.DIVERGED, "its val_bpb is nan", None)
+        assert store.experiments()[0].verdict == Verdict.DISCARD
+
+
+async def test_one_crash_of_a_champion_that_is_measured_is_chance_and_two_need_a_person(tmp_path: Path) -> None:
+    unlucky = TRAIN.replace('if FAIL == "crash":', 'if os.environ["AR_SEED"] == "3":')
+    lab = toy_lab(tmp_path / "one", train=unlucky, rerun_every=2)
+    script = [("LEVEL = 2.0", f"LEVEL = 2.{n}") for n in range(50, 56)]
+    async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: sum(store.verdict_counts().values()) == 6)
+        assert [run.seed for run in store.runs() if run.state == RunState.CRASHED] == [3]
+    worse = unlucky.replace('== "3":', 'in ("3", "4"):')
+    lab = toy_lab(tmp_path / "two", train=worse, rerun_every=1)
+    async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
+        await until(engine.bench.store.paused)
+        assert "the champion's own run" in engine.bench.store.paused()
 
 
 @pytest.mark.parametrize("text", [DEEP, "{" * 5000, '{"a":' * 70 + "1" + "}" * 70])

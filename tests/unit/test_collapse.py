@@ -60,5 +60,7 @@ def test_the_pace_is_the_median_of_the_champions_runs() -> None:
     assert pace([(20.0, flops), (22.0, flops), (90.0, flops)]) == Pace(22.0, None)
     assert pace([(300.0, timed)]) == Pace(300.0, 10.0)
     assert pace([(5.0, {})]) == Pace(5.0, None)
+    for odd in ({}, {"tokens": "many"}, {"tokens": None, "train_seconds": 3.0}, {"tokens": 5, "train_seconds": 0}):
+        assert pace([(5.0, {"train": {"budget": "seconds:300", **odd}})]) == Pace(5.0, None)
     assert pace([(0.0, timed)]) is None
     assert pace([]) is None

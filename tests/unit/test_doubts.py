@@ -56,6 +56,14 @@ def test_under_a_budget_in_seconds_the_time_outside_training_counts() -> None:
     assert doubts(longer, champion, seed=3) == ["it spent 1.2 times the champion's train seconds"]
 
 
+def test_a_champion_that_counted_nothing_is_no_error() -> None:
+    champion = [run(seed=0, budget="tokens:100", tokens=0)]
+    assert doubts(run(budget="tokens:100", tokens=5), champion, seed=3) == ["it spent 5, the champion none, of tokens"]
+    champion = [run(seed=0, flops=0.0, flops_outside=0)]
+    found = doubts(run(flops=0.0, flops_outside=2e9), champion, seed=3)
+    assert found == ["2e+09 FLOPs was computed beside the counted loop"]
+
+
 def test_a_hostile_summary_is_no_error() -> None:
     values: list[Any] = ["much", None, [], {}, True, float("inf")]
     for value in values:

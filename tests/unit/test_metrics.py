@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,15 @@ def test_a_metric_is_found_in_the_forms_that_people_print(tmp_path: Path) -> Non
         ("val_bpb: 9\nval_bpb: 1.0\n", 1.0),
         ("my_val_bpb: 3\n", None),
         ("val_bpb: soon\n", None),
+        ("val_bpb: 1.2\nval_bpb: -inf\n", -math.inf),
     ]:
         log.write_text(text)
         assert metric_from_log(log, "val_bpb") == value, text
+
+
+@pytest.mark.parametrize("last", ["val_bpb: nan", "METRIC val_bpb=NaN", '{"val_bpb": NaN}'])
+def test_a_run_that_diverged_is_not_measured_by_what_it_printed_before(tmp_path: Path, last: str) -> None:
+    (tmp_path / "log").write_text(f"val_bpb: 1.5\n{last}\n")
+    found = metric_from_log(tmp_path / "log", "val_bpb")
+    assert found is not None
+    assert math.isnan(found)
