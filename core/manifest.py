@@ -3,6 +3,7 @@
     harness     the frozen code around the training script     tokenizer   of the prepared data
     evaluator   the frozen code that takes the score            data        its manifest: every file's hash is in there
     profile     sizes, budget, environment of the trainer       python, torch, …   versions
+    metric      and its direction, where they are not the usual
 
 The device and its driver are in the device class beside it. Nothing is imported to find any of this, and files are
 hashed again only when they have been touched.
@@ -27,8 +28,10 @@ NOT_FROZEN = ("train.py", "sample.py", "prepare.py")
 """of the package nanochat: the code under research, and what takes no part in a run"""
 PACKAGES = ("torch", "numpy", "triton", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "tokenizers")
 WORDS = {"harness": "the harness", "evaluator": "the evaluator", "data": "the data", "tokenizer": "the tokenizer",
-         "profile": "the profile"}  # fmt: skip
+         "profile": "the profile", "metric": "the metric"}  # fmt: skip
 FROZEN = ("harness", "evaluator")
+USUAL_METRIC = "val_bpb min"
+"""left out, so that it is no part of a manifest that has always been about it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,15 @@ class Frozen:
         return self._known[path][1]
 
 
-def frozen(config: Config) -> Frozen:
-    """The frozen code of a target: the installed package, or the files that a target's own commands name."""
+def frozen(config: Config, lab: Path) -> Frozen:
+    """The frozen code of a target: the installed package, or the files that a target's own commands name; `lab` is what
+    they may call `{lab}`.
+    """
     target = config.target
     commands = json.dumps([[Path(part).name if part.startswith("/") else part for part in command] for command in (
         target.train, target.evaluate
     )])  # fmt: skip
-    train, evaluate = _named(target.train), _named(target.evaluate)
+    train, evaluate = _named(target.train, lab), _named(target.evaluate, lab)
     if not target.source or "nanochat.evaluate" in target.evaluate:
         package = _package("nanochat")
         evaluator = [package / name for name in EVALUATOR]
@@ -110,6 +115,8 @@ def read(code: Frozen, config: Config, *, data: str, profile: Mapping[str, Any])
         "python": ".".join(platform.python_version_tuple()[:2]),
         **versions(),
     }
+    if (metric := f"{config.target.metric} {config.target.direction}") != USUAL_METRIC:
+        parts["metric"] = metric
     return Manifest(parts)
 
 
@@ -137,8 +144,9 @@ def _prepared(folder: Path | None) -> dict[str, str]:
     return {"tokenizer": tokenizer, "data": _digest(body)}
 
 
-def _named(command: Iterable[str]) -> list[Path]:
-    return [Path(part) for part in command if part.startswith("/") and Path(part).is_file()]
+def _named(command: Iterable[str], lab: Path) -> list[Path]:
+    parts = [part.replace("{lab}", str(lab)) for part in command]
+    return [Path(part) for part in parts if part.startswith("/") and Path(part).is_file()]
 
 
 def _package(name: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -262,16 +263,19 @@ async def ask(socket: Path, request: Request, *, timeout: float = 30.0) -> dict[
     return dict(answer.get("result") or {})
 
 
+def fits(path: Path | str) -> bool:
+    """A socket can have this path: sun_path has 108 bytes on Linux, 104 elsewhere."""
+    return len(os.fsencode(path)) < 104
+
+
 def short(socket: Path) -> str:
-    """A path that fits into sun_path (108 bytes on Linux), relative to here where the whole one is too long.
+    """A path that fits, relative to here where the whole one is too long.
 
     Raises:
         NoEngine: even the relative path is too long.
     """
-    import os
-
     for path in (str(socket), os.path.relpath(socket)):
-        if len(path.encode()) < 104:
+        if fits(path):
             return path
     raise NoEngine(
         f"{socket}: the path is too long for a socket", hint="go into the lab's directory, or use a shorter path"

@@ -30,7 +30,15 @@ ISOLATED = {
     "GIT_COMMITTER_NAME": "autoresearch-tui",
     "GIT_COMMITTER_EMAIL": "autoresearch@localhost",
 }
-SAFE = ["-c", f"core.hooksPath={os.devnull}", "-c", "core.fsync=committed", "-c", "commit.gpgSign=false"]
+SAFE = [
+    "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsync=committed", "-c", "commit.gpgSign=false",
+    "-c", "safe.directory=*",  # a lab may belong to another user; whoever opens it runs its commands anyway
+]  # fmt: skip
+OF_SOMEBODY_ELSE = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES", "GIT_PREFIX", "GIT_QUARANTINE_PATH",
+)  # fmt: skip
+"""variables that git leaves in the environment of its hooks and aliases: they name another repository than the lab's"""
 
 
 class Workspace:
@@ -49,7 +57,8 @@ class Workspace:
 
     def create(self, files: Mapping[str, str], message: str) -> str:
         """A repository whose first commit holds these files; finishes one that was interrupted. Returns the commit."""
-        if not (self.repo / ".git").exists():
+        self.remove_stale_locks()
+        if not (self.repo / ".git").exists() or not self._is_begun():
             git = _library()
             try:
                 git.Repo.init(self.repo, mkdir=True, initial_branch="main", env=ISOLATED).close()
@@ -74,12 +83,22 @@ class Workspace:
 
     def remove_stale_locks(self) -> list[str]:
         """Locks that a killed git left behind. Only safe while the engine lock is held: nobody else writes our refs."""
-        removed = []
+        home = self.repo / ".git"
+        locks = [home / name for name in ("HEAD.lock", "index.lock", "config.lock", "packed-refs.lock")]
+        locks += (home / "refs" / "heads").glob("main.lock")
         for folder in ("refs/autoresearch", "refs/heads/autoresearch"):
-            for lock in (self.repo / ".git" / folder).rglob("*.lock"):
-                lock.unlink(missing_ok=True)
-                removed.append(str(lock))
-        return removed
+            locks += (home / folder).rglob("*.lock")
+        removed = [lock for lock in locks if lock.exists()]
+        for lock in removed:
+            lock.unlink(missing_ok=True)
+        return [str(lock) for lock in removed]
+
+    def _is_begun(self) -> bool:
+        """`git init` came to its end; doing it again harms nothing."""
+        try:
+            return bool(self._git("rev-parse", "--git-dir"))
+        except WorkspaceError:
+            return False
 
     def problems(self) -> list[str]:
         """What git finds wrong with the object database; empty when it is whole."""
@@ -248,6 +267,12 @@ class Workspace:
                 f"{self.repo} is not a git repository that can be used ({error})",
                 hint="the database still holds every patch; autoresearch-tui verify LAB says what is missing",
             ) from error
+
+
+def forget_other_repositories() -> None:
+    """Take out of this process's environment what would lead git away from the lab's repository."""
+    for name in OF_SOMEBODY_ELSE:
+        os.environ.pop(name, None)
 
 
 def _library() -> ModuleType:

@@ -30,7 +30,7 @@ class Comparing:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.devices = bench.devices
-        self.frozen = frozen(bench.config)
+        self.frozen = frozen(bench.config, bench.lab.root)
         self._seen: str | None = None
 
     def refresh(self) -> None:

@@ -27,6 +27,7 @@ from core.engine.proposing import Proposing
 from core.engine.reviewing import Reviewing
 from core.engine.running import Running
 from core.engine.server import serve
+from core.engine.start import HELD
 from core.errors import ConfigError, LabError, Refused, StoreError
 from core.lab import Lab
 from core.models import Autonomy, State
@@ -52,7 +53,7 @@ from core.runs import devices, sandbox
 from core.runs.local import LocalExecutor
 from core.secrets import Secret
 from core.store import Writer
-from core.workspace import Workspace
+from core.workspace import Workspace, forget_other_repositories
 
 BUSY_LOOK, IDLE_LOOK = 0.1, 1.0
 """seconds between two looks while something runs, and while nothing does"""
@@ -87,6 +88,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by whoever started it, no exit code would be known
         self._publish("running")
         self.running.recover()
         server = await serve(self.bench.lab.socket, self.handle)
@@ -314,7 +316,7 @@ def locked(lab: Lab) -> Iterator[IO[str]]:
         except OSError as error:
             file.seek(0)
             raise LabError(
-                f"another engine already works in {lab.root} (process {file.read().strip() or 'unknown'})",
+                f"{HELD} {lab.root} (process {file.read().strip() or 'unknown'})",
                 hint=f"autoresearch-tui {lab.root} attaches to it; autoresearch-tui stop {lab.root} ends it",
             ) from error
         file.seek(0)
@@ -330,6 +332,7 @@ def make_bench(lab: Lab) -> Bench:
     Raises:
         LabError: the configuration, the database, the repository or the devices are not usable.
     """
+    forget_other_repositories()
     config = lab.load_config()
     found = devices.find(config.runs.devices)
     kept_in = sandbox.probe([device.name for device in found], wanted=config.sandbox.use)

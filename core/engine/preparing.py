@@ -30,7 +30,7 @@ def make_repository(bench: Bench) -> None:
     files = {}
     for path in bench.config.target.editable:
         try:
-            files[path] = (folder / path).read_text(encoding="utf-8")
+            files[path] = (folder / path).read_text(encoding="utf-8-sig")  # Python takes a mark in front, ast does not
         except (OSError, UnicodeDecodeError) as error:
             raise LabError(
                 f"{folder / path} cannot be read: {error}", hint="target.editable in autoresearch.toml"

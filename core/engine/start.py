@@ -12,10 +12,13 @@ from pathlib import Path
 
 from core.errors import LabError
 from core.lab import Lab
-from core.requests import NoEngine, Ping, ask
+from core.requests import NoEngine, Ping, ask, fits
 
 PATIENCE = 20.0
 """seconds an engine may take to come up"""
+HELD = "another engine already works in"
+"""how an engine begins that finds the lock held: by one that comes up, or by one that ends"""
+BETWEEN_TRIES = 0.2
 
 
 def start_detached(
@@ -30,33 +33,42 @@ def start_detached(
     """
     if answers(lab):
         return
-    words = lab.root / "engine.err"
-    try:
-        with words.open("wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "core.engine", str(lab.root)],
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,
-                cwd="/",
-                env={**os.environ, **(keys or {})},
-            )
-    except OSError as error:
-        raise LabError(f"the engine cannot be started: {error.strerror}", hint=f"look at {lab.root}") from error
+    words, said = lab.root / "engine.err", ""
+    process = _start(lab, words, keys or {})
     deadline = time.monotonic() + PATIENCE
     if meanwhile is not None:
         meanwhile()
     while time.monotonic() < deadline:
         if process.poll() is not None and not answers(lab):
             said = words.read_text(errors="replace").strip()
-            raise LabError(
-                said or f"the engine ended with exit code {process.returncode}", hint=f"{lab.log} may say more"
-            )
+            if HELD not in said:
+                raise LabError(
+                    said or f"the engine ended with exit code {process.returncode}", hint=f"{lab.log} may say more"
+                )
+            time.sleep(BETWEEN_TRIES)
+            if not answers(lab):
+                process = _start(lab, words, keys or {})
         if answers(lab):
             return
         time.sleep(0.02)
-    raise LabError("the engine was started but does not answer", hint=f"look at {lab.log}")
+    raise LabError(said or "the engine was started but does not answer", hint=f"look at {lab.log}")
+
+
+def _start(lab: Lab, words: Path, keys: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """An engine as a process of its own, what it says before it logs going into a file."""
+    try:
+        with words.open("wb") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-m", "core.engine", str(lab.root)],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+                cwd="/" if fits(lab.socket) else lab.root,
+                env={**os.environ, **keys},
+            )
+    except OSError as error:
+        raise LabError(f"the engine cannot be started: {error.strerror}", hint=f"look at {lab.root}") from error
 
 
 def answers(lab: Lab, *, patience: float = 5.0) -> bool:

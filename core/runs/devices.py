@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -14,6 +15,8 @@ from typing import Any
 from core.errors import LabError
 from core.store.rows import Gauge
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -24,23 +27,25 @@ class Device:
     kind: str
     """the device class: results compare only within one"""
     memory: int
-    """bytes"""
+    """bytes; 0 where the device does not say"""
 
 
 def find(names: Sequence[str]) -> list[Device]:
-    """The devices of a lab: those named in its config, or every GPU, or the CPU.
+    """The devices of a lab: those named in its config, or every GPU that CUDA_VISIBLE_DEVICES leaves, or the CPU.
 
     Raises:
         LabError: a device that is named is not there.
     """
-    gpus = list(_gpus())
+    gpus = [board.device for board in _boards()]
     known = {device.name: device for device in [*gpus, cpu()]}
     if missing := [name for name in names if name not in known]:
         raise LabError(
             f"no such device: {', '.join(missing)}",
             hint=f"runs.devices in autoresearch.toml; here are: {', '.join(known)}",
         )
-    return [known[name] for name in dict.fromkeys(names)] if names else gpus or [cpu()]
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    return [board.device for board in _boards() if board.is_visible(os.environ.get("CUDA_VISIBLE_DEVICES"))] or [cpu()]
 
 
 def profile_for(devices: Sequence[Device]) -> str:
@@ -68,16 +73,40 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpus() -> Iterator[Device]:
+@dataclass(frozen=True, slots=True)
+class _Board:
+    """A GPU, and what it can be called by."""
+
+    device: Device
+    uuid: str
+
+    def is_visible(self, names: str | None) -> bool:
+        """Whether a list as in CUDA_VISIBLE_DEVICES leaves it in: numbers, or the first letters of a UUID."""
+        if names is None:
+            return True
+        wanted = [name.strip() for name in names.split(",") if name.strip()]
+        number = self.device.name.removeprefix("cuda:")
+        return any(number == name or (name.startswith("GPU-") and self.uuid.startswith(name)) for name in wanted)
+
+
+def _boards() -> list[_Board]:
+    """The GPUs that answer; one that has fallen off the bus is left out, and takes no other with it."""
+    found = []
     with _nvml() as nvml:
-        if nvml is None:
-            return
-        for index in range(nvml.nvmlDeviceGetCount()):
-            handle = nvml.nvmlDeviceGetHandleByIndex(index)
-            name = nvml.nvmlDeviceGetName(handle)
-            memory = nvml.nvmlDeviceGetMemoryInfo(handle).total
-            driver = nvml.nvmlSystemGetDriverVersion()
-            yield Device(f"cuda:{index}", f"{name} / driver {driver}", int(memory))
+        for index in range(nvml.nvmlDeviceGetCount()) if nvml is not None else ():
+            try:
+                handle = nvml.nvmlDeviceGetHandleByIndex(index)
+                kind = f"{nvml.nvmlDeviceGetName(handle)} / driver {nvml.nvmlSystemGetDriverVersion()}"
+                uuid = str(nvml.nvmlDeviceGetUUID(handle))
+            except nvml.NVMLError as error:
+                log.warning("cuda:%d does not answer and is left out: %s", index, error)
+                continue
+            try:
+                memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+            except nvml.NVMLError:  # boards that share the machine's own memory do not say
+                memory = 0
+            found.append(_Board(Device(f"cuda:{index}", kind, memory), uuid))
+    return found
 
 
 @contextmanager

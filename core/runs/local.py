@@ -94,7 +94,7 @@ class LocalExecutor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+                env={"PATH": os.defpath, "LANG": "C.UTF-8", **for_programs()},
             )
         self._children[process.pid] = process
         return Process(process.pid, devices.started(process.pid) or 0.0, devices.boot_id())
@@ -110,6 +110,11 @@ class LocalExecutor:
         if self.alive(process):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
+
+
+def for_programs() -> dict[str, str]:
+    """Where this machine keeps its programs and their libraries, which is not everywhere /bin and /usr/lib."""
+    return {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
 
 
 def _child(child: Child | None) -> dict[str, Any] | None:

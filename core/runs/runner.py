@@ -60,6 +60,7 @@ class Killed(Exception):
 def main(directory: Path) -> int:
     spec = json.loads((directory / "spec.json").read_text())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, which is inherited, a crash would look like a good end
     signal.signal(signal.SIGTERM, _killed)
     signal.signal(signal.SIGINT, _killed)
     adopt_orphans()
@@ -304,7 +305,10 @@ def empty(directory: Path, *, anew: bool = True) -> None:
 def copy_tree(source: Path, target: Path) -> None:
     """A copy that shares nothing that could be written through; where that fails, nothing."""
     flags = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-R", "-P", "-p"]
-    copied = subprocess.run(["cp", *flags, str(source), str(target)], capture_output=True, check=False)
+    try:
+        copied = subprocess.run(["cp", *flags, str(source), str(target)], capture_output=True, check=False)
+    except OSError:  # no cp where this machine keeps its programs: the run compiles anew
+        return
     if copied.returncode != 0:
         empty(target, anew=False)
 

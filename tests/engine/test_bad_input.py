@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,15 @@ from sqlite_utils import Database
 
 from core import verify
 from core.engine.engine import locked, make_bench
+from core.engine.start import start_detached
 from core.errors import LabError, StoreError
 from core.lab import create, find
 from core.models import State
-from core.requests import Approve, NoEngine, Ping, Veto, ask
+from core.requests import Approve, NoEngine, Ping, StopEngine, Veto, ask
 from core.store import Reader, Writer
 from core.store.migrations import SCHEMA_VERSION, migrations
-from tests.toy import ScriptedResearcher, engine_at_work, toy_lab, until
+from core.workspace import Workspace
+from tests.toy import TRAIN, ScriptedResearcher, engine_at_work, toy_lab, until
 
 WORSE = ("LEVEL = 2.0", "LEVEL = 2.5")
 
@@ -168,6 +171,74 @@ def test_a_directory_with_something_else_in_it_does_not_become_a_lab(tmp_path: P
     with pytest.raises(LabError, match="is not a lab"):
         find(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("left", ["", "index.lock", "HEAD.lock", "refs/heads/main.lock"])
+def test_a_repository_whose_making_was_cut_off_is_made(tmp_path: Path, left: str) -> None:
+    lab = toy_lab(tmp_path)
+    if left:
+        Workspace(lab.repo, lab=lab.name).create({}, "")
+        shutil.rmtree(lab.repo / ".git" / "refs" / "heads")
+        (lab.repo / ".git" / "refs" / "heads").mkdir()
+    home = lab.repo / ".git" / left
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.touch() if left else home.mkdir()
+    make_bench(lab).store.close()
+    assert verify.problems(lab) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"]
+)
+def test_an_engine_started_from_a_hook_touches_no_other_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    theirs = Workspace(tmp_path / "theirs", lab="theirs")
+    head = theirs.create({"mine.txt": "precious\n"}, "mine")
+    before = {path: path.read_bytes() for path in theirs.repo.rglob("*") if path.is_file()}
+    places = {"GIT_INDEX_FILE": ".git/index", "GIT_WORK_TREE": ".", "GIT_OBJECT_DIRECTORY": ".git/objects"}
+    monkeypatch.setenv(name, str(theirs.repo / places.get(name, ".git")))
+    lab = toy_lab(tmp_path)
+    make_bench(lab).store.close()
+    assert {path: path.read_bytes() for path in theirs.repo.rglob("*") if path.is_file()} == before
+    assert theirs.head() == head
+    assert verify.problems(lab) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_a_lab_of_another_user_opens(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    make_bench(lab).store.close()
+    for path in (lab.root, *lab.root.rglob("*")):
+        os.chown(path, 1000, 1000)
+    make_bench(lab).store.close()
+    assert verify.problems(lab) == []
+
+
+def test_a_mark_in_front_of_a_file_is_not_taken_over(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, train="\ufeff" + TRAIN)
+    bench = make_bench(lab)
+    assert bench.champion_files()["train.py"] == TRAIN
+    bench.store.close()
+
+
+def test_two_terminals_that_open_a_lab_in_the_same_moment_have_one_engine(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path)
+    with ThreadPoolExecutor(2) as both:
+        assert [*both.map(start_detached, [lab, lab])] == [None, None]
+    asyncio.run(ask(lab.socket, StopEngine(runs=True)))
+    start_detached(lab)  # while the one before may still be ending
+    asyncio.run(ask(lab.socket, StopEngine(runs=True)))
+
+
+def test_a_lab_at_the_end_of_a_long_path_opens_from_its_own_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("a-rather-long-name/" * 6)
+    lab = toy_lab(deep)
+    monkeypatch.chdir(lab.root)
+    start_detached(lab)
+    asyncio.run(ask(lab.socket, StopEngine(runs=True)))
 
 
 def test_verify_finds_a_patch_a_ref_and_a_row_that_were_tampered_with(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.runs import gate, local
+from core.runs import gate, local, runner
 from core.runs.local import Child, LocalExecutor, Process, Spec
 from tests.toy import until
 
@@ -52,6 +52,27 @@ def started(
     executor = LocalExecutor()
     second = None if evaluate is None else child(evaluate, directory)
     return executor, executor.start(directory, Spec(1, 1, child(train, directory, seconds=seconds), second, log, out))
+
+
+async def test_a_crash_is_a_crash_also_where_the_ends_of_children_are_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # which a process hands on to those it starts
+    try:
+        started(tmp_path, "raise ValueError('no such luck')")
+        await until(lambda: local.read_exit(tmp_path, run=1, attempt=1))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    ended = local.read_exit(tmp_path, run=1, attempt=1)
+    assert ended is not None
+    assert (ended["state"], ended["error"]) == ("crashed", "ValueError: no such luck")
+
+
+def test_where_there_is_no_program_to_copy_with_nothing_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    runner.copy_tree(tmp_path / "cache", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
 
 
 async def test_a_good_run_is_evaluated_and_says_how_long_each_part_took(tmp_path: Path) -> None:

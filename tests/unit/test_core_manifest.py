@@ -13,7 +13,7 @@ from core.manifest import Frozen, Manifest, frozen, read
 
 
 def test_of_the_built_in_target_every_frozen_file_counts_and_the_script_under_research_does_not() -> None:
-    code = frozen(Config())
+    code = frozen(Config(), Path("/lab"))
     names = {path.name for path in code.harness}
     assert {"harness.py", "ops.py", "record.py", "prepared.py"} <= names
     assert {path.name for path in code.evaluator} >= {"evaluate.py", "model_server.py", "scoring.py", "witness.py"}
@@ -25,13 +25,29 @@ def test_of_somebody_elses_target_the_files_its_commands_name_count(tmp_path: Pa
     script = tmp_path / "score.py"
     script.write_text("print(1)")
     target = Target(source=str(tmp_path), evaluate=["{python}", str(script)], train=["{python}", "train.py"])
-    code = frozen(Config(target=target))
+    code = frozen(Config(target=target), Path("/lab"))
     assert (code.harness, code.evaluator) == ((), (script,))
     before = code.parts()
     script.write_text("print(2)")
     after = code.parts()
     assert before["evaluator"] != after["evaluator"]
     assert before["harness"] == after["harness"]
+
+
+def test_an_evaluator_that_lies_in_the_lab_counts(tmp_path: Path) -> None:
+    script = tmp_path / "evaluate.py"
+    script.write_text("print(1)")
+    code = frozen(Config(target=Target(source="/x", evaluate=["{python}", "{lab}/evaluate.py"])), tmp_path)
+    before = code.parts()
+    script.write_text("print(2)")
+    assert code.parts()["evaluator"] != before["evaluator"]
+
+
+def test_another_metric_is_another_class_and_the_usual_one_changes_no_manifest() -> None:
+    code, usual = frozen(Config(), Path("/lab")), read(frozen(Config(), Path("/lab")), Config(), data="", profile={})
+    assert "metric" not in usual.parts
+    other = read(code, Config(target=Target(metric="val_acc", direction="max")), data="", profile={})
+    assert other.since(usual.parts) == "the metric"
 
 
 def test_a_lab_that_moves_with_its_evaluator_keeps_its_manifest(tmp_path: Path) -> None:
@@ -41,7 +57,7 @@ def test_a_lab_that_moves_with_its_evaluator_keeps_its_manifest(tmp_path: Path) 
         script = tmp_path / place / "score.py"
         script.write_text("print(1)")
         config = Config(target=Target(source=str(tmp_path / place), evaluate=["{python}", str(script)]))
-        found.append(read(frozen(config), config, data="", profile={}).sha256)
+        found.append(read(frozen(config, Path("/lab")), config, data="", profile={}).sha256)
     assert found[0] == found[1]
 
 
@@ -72,7 +88,7 @@ def test_what_changed_is_said_in_words() -> None:
 def test_sizes_and_the_profile_are_part_of_it(change: dict[str, dict[str, int | float | str]]) -> None:
     plain = Config()
     other = Config(target=Target(sizes=change["sizes"])) if "sizes" in change else plain
-    code = frozen(plain)
+    code = frozen(plain, Path("/lab"))
     now = read(code, plain, data="", profile={})
     then = read(code, other, data="", profile=change.get("profile", {}))
     assert then.since(now.parts) == "the profile"

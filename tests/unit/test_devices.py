@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import LabError
 from core.runs import devices
 from core.runs.devices import Device
 from core.store import Writer
@@ -39,6 +40,18 @@ class Driver:
             return value
 
         return ask
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self.boards)
+
+    def nvmlDeviceGetName(self, board: Callable[[str], float]) -> str:
+        return f"H100 {board('uuid'):.0f}"
+
+    def nvmlDeviceGetUUID(self, board: Callable[[str], float]) -> str:
+        return f"GPU-{board('uuid'):.0f}-f00d"
+
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "570"
 
     def nvmlDeviceGetUtilizationRates(self, board: Callable[[str], float]) -> Any:
         return SimpleNamespace(gpu=board("busy"))
@@ -70,6 +83,38 @@ def with_driver(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> None:
         yield driver
 
     monkeypatch.setattr(devices, "_nvml", loaded)
+
+
+BOARD: dict[str, float | None] = {"uuid": 7, "used": 1e9, "total": 80e9}
+LOST: dict[str, float | None] = {}
+
+
+def test_a_gpu_that_is_lost_takes_no_other_with_it_and_one_that_hides_its_memory_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with_driver(monkeypatch, Driver(BOARD, LOST, BOARD | {"uuid": 8, "total": None}))
+    found = devices.find([])
+    assert [device.name for device in found] == ["cuda:0", "cuda:2"]
+    assert [device.kind for device in found] == ["H100 7 / driver 570", "H100 8 / driver 570"]
+    assert [device.memory for device in found] == [int(80e9), 0]
+    assert devices.profile_for(found[1:]) == "gpu-8g"
+    assert [device.name for device in devices.find(["cpu"])] == ["cpu"]
+    with pytest.raises(LabError, match="no such device: cuda:1"):
+        devices.find(["cuda:1"])
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [("2", ["cuda:2"]), ("0,2", ["cuda:0", "cuda:2"]), ("GPU-9", ["cuda:2"]), ("", ["cpu"]), ("-1", ["cpu"])],
+)
+def test_the_gpus_that_cuda_is_told_of_are_those_of_the_lab(
+    monkeypatch: pytest.MonkeyPatch, names: str, left: list[str]
+) -> None:
+    with_driver(monkeypatch, Driver(*(BOARD | {"uuid": uuid} for uuid in (7, 8, 9))))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
+    assert [device.name for device in devices.find([])] == left
+    assert [device.name for device in devices.find(["cuda:1"])] == ["cuda:1"], "who names one means it"
 
 
 def test_a_gpu_says_its_clock_beside_power_temperature_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
