@@ -92,6 +92,9 @@ class Auditing:
             self.bench.store.set("audit", {**audit, "state": "done", "device_class": kind, "result": result})
             self.bench.store.event("audited", **result)
         log.info("audit: %s", result["words"])
+        for commit in (audit["baseline"], audit["champion"]):
+            for seed in audit["seeds"]:
+                self.judging.drop_checkpoints(audits(self.bench.store, commit, seed, kind))
 
 
 def claim(pairs: list[tuple[float, float]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import replace
 
 from core import verdict as statistics
@@ -240,7 +241,7 @@ class Judging:
         if judged.verdict == Verdict.KEEP:
             self._crown(experiment)
         else:
-            self._drop_checkpoints(store.runs(experiment_id=experiment.id))
+            self.drop_checkpoints(store.runs(experiment_id=experiment.id))
         self.bench.wake.set()
 
     def override(self, experiment: Experiment, request: Override) -> None:
@@ -276,8 +277,7 @@ class Judging:
         """What follows from a keep that is on record."""
         self.bench.workspace.set_champion(experiment.commit_sha or "")
         self.reviewing.rebase_waiting()
-        own = self.bench.store.runs(commit_sha=experiment.parent_commit)
-        self._drop_checkpoints([run for run in own if run.experiment_id is None])
+        self.drop_checkpoints(self.bench.store.runs(commit_sha=experiment.parent_commit))
 
     def _again(self, experiment: Experiment) -> None:
         """Better than a champion that has been replaced meanwhile: carry it over and measure it against the new one."""
@@ -285,10 +285,12 @@ class Judging:
             experiment.id, event="measured_again", state=State.APPROVED, hold_until=self.bench.now(), commit_sha=None
         )
 
-    def _drop_checkpoints(self, runs: list[Run]) -> None:
-        """Checkpoints of what was not kept, or of a champion's own runs once it is replaced: git has the code, nothing
-        needs the weights.
+    def drop_checkpoints(self, runs: Iterable[Run]) -> None:
+        """Those of what was not kept, of a champion that was replaced, of an audit that is over: git has the code, and
+        nothing needs the weights. Those of live runs stay.
         """
         for run in runs:
+            if run.is_live:
+                continue
             with contextlib.suppress(OSError):
                 (self.bench.lab.run_directory(run.id) / "out" / "model.pt").unlink(missing_ok=True)

@@ -87,16 +87,19 @@ class Running:
         """Read what live runs have written; end those that have ended."""
         live = self.bench.store.live_runs()
         for run in live:
-            try:
-                self._collect(run)
-            except LabError:
-                raise
-            except Exception as error:  # an edge: what one run has written holds up no other
-                self._cannot_be_reckoned_with(run, error)
+            self._collect_or_note(run)
         now = time.monotonic()
         if live and now >= self._next_gauge:
             self._next_gauge = now + GAUGE_EVERY
             self.bench.store.add_gauges(devices.sample(self.bench.devices), run_id=live[0].id, keep_seconds=KEEP_GAUGES)
+
+    def _collect_or_note(self, run: Run) -> None:
+        try:
+            self._collect(run)
+        except LabError:
+            raise
+        except Exception as error:  # an edge: what one run has written holds up no other
+            self._cannot_be_reckoned_with(run, error)
 
     def _collect(self, run: Run) -> None:
         directory = self.bench.lab.run_directory(run.id)
@@ -421,8 +424,12 @@ class Running:
             self.bench.executor.stop(process)
         for run in live:
             try:
-                self._lose(run, STOPPED)
-            except StoreError as error:
+                directory = self.bench.lab.run_directory(run.id)
+                if local.read_exit(directory, run=run.id, attempt=run.attempt) is not None:
+                    self._collect_or_note(run)  # it had come to its end by itself
+                if (now := self.bench.store.run(run.id)) is None or now.is_live:
+                    self._lose(run, STOPPED)
+            except LabError as error:
                 log.error("run %d is stopped, but not on record: %s", run.id, error.message)
         return processes
 

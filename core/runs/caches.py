@@ -43,19 +43,22 @@ def find(root: Path, commits: Sequence[str], device_class: str) -> Path | None:
 
 def take(run_directory: Path, target: Path) -> None:
     """Keep what a champion's run has compiled, the first time; by one rename, so it is there whole or not at all.
+    What is not kept is dropped.
 
     Raises:
         OSError: there is no room, or nothing may be written there.
     """
     made = own(run_directory)
-    if made.is_symlink() or not made.is_dir() or target.exists() or not any(made.iterdir()):
+    if made.is_symlink() or not made.is_dir():
         return
-    if runner.size_of(made) <= MOST_BYTES:
+    if not target.exists() and any(made.iterdir()) and runner.size_of(made) <= MOST_BYTES:
         target.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".arriving-") as arriving:
             shutil.move(made, arriving)  # caches/ may be a link to another disk
             (Path(arriving) / made.name).replace(target)
         prune(target.parent)
+    else:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def prune(root: Path) -> None:

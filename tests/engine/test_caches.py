@@ -91,7 +91,9 @@ def test_a_cache_reaches_another_disk_whole(tmp_path: Path, monkeypatch: pytest.
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
-def test_a_cache_that_is_too_large_or_no_directory_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_is_too_large_or_no_directory_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "caches" / "one"
     (tmp_path / "link" / "out").mkdir(parents=True)
     caches.own(tmp_path / "link").symlink_to("/etc")
@@ -100,6 +102,7 @@ def test_a_cache_that_is_too_large_or_no_directory_is_left(tmp_path: Path, monke
     make(tmp_path / "large", "x" * 5000)
     caches.take(tmp_path / "large", target)
     assert not target.exists()
+    assert not caches.own(tmp_path / "large").exists(), "nor does it stay in each run of a champion's"
 
 
 def test_a_copy_shares_no_file_with_the_cache_and_follows_no_link(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from core.models import Autonomy, Purpose, RunState, Verdict
-from core.store import Writer
+from core.requests import Audit, StopEngine
+from core.store import Reader, Writer
 from core.store.rows import Gauge
 from tests.toy import EVALUATE, SCORED, ScriptedResearcher, engine_at_work, toy_lab, until
 
@@ -35,14 +36,26 @@ async def test_checkpoints_of_a_champion_that_was_replaced_are_dropped(tmp_path:
     async with engine_at_work(lab, ScriptedResearcher(script), autonomy=Autonomy.FULL) as engine:
         store = engine.bench.store
         await until(lambda: store.verdict_counts()[Verdict.KEEP] == 2)
-        left = [store.run(int(path.parent.parent.name)) for path in lab.runs.glob("*/out/model.pt")]
-        kept = {champion.commit_sha for champion in store.champions() if champion.experiment_id}
-        assert {run.commit_sha for run in left if run} == kept
-        assert not [
-            run
-            for run in left
-            if run and run.experiment_id is None and run.commit_sha != store.champions()[-1].commit_sha
-        ]
+
+        def left() -> set[tuple[str, bool]]:
+            runs = [store.run(int(path.parent.parent.name)) for path in lab.runs.glob("*/out/model.pt")]
+            return {(run.commit_sha, run.is_audit) for run in runs if run}
+
+        champion = engine.bench.champion()
+        assert left() == {(champion, False)}
+        engine.handle(Audit(seeds=2))
+        await until(lambda: store.setting("audit")["state"] == "done")
+        assert left() == {(champion, False)}, "nor does an audit leave any"
+
+
+async def test_a_run_that_came_to_its_end_before_a_stop_counts(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, null_runs=1)
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
+        await until(engine.bench.store.runs)
+        while not (lab.run_directory(1) / "exit.json").exists():  # the loop has no turn meanwhile
+            time.sleep(0.002)
+        engine.handle(StopEngine(runs=True))
+    assert [run.state for run in Reader(lab.database).runs()] == [RunState.FINISHED]
 
 
 def telemetry(path: Path, seconds: int) -> Writer:
