@@ -182,7 +182,7 @@ class EditScreen(StillBelow, Screen[Edited]):
         if self._checked:
             keys = [("a", "approve this version"), ("e", "go on editing"), ("Esc", "go on editing")]
         else:
-            keys = [("Ctrl+S", "check"), ("Esc", "back; the edit is kept")]
+            keys = [("Ctrl+S", "check it, then a approves it"), ("Esc", "back; the edit is kept")]
             if len(self._paths) > 1:
                 keys.append(("F2", "next file"))
         parts = [Part(Content.assemble((key, "bold $text-accent"), f" {label}")) for key, label in keys]
