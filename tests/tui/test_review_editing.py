@@ -72,7 +72,7 @@ async def test_the_line_stands_a_third_down_from_the_first_frame_on(
         await human.press("x")
         editor = human.app.screen.query_one(TextArea)
         [top] = frames
-        row = editor.cursor_location[0] - top
+        row = editor.wrapped_document.location_to_offset(editor.cursor_location).y - top
         assert editor.size.height // 4 <= row <= editor.size.height // 2
 
 

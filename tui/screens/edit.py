@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,8 +21,10 @@ from tui.screens.dialogs import KEEP_AFTER
 from tui.still import StillBelow
 from tui.widgets.line import Line, Part
 
-AROUND = 3
-"""rows that are not the editor's: the title, the keys, its scrollbar"""
+AROUND = 2
+"""rows that are not the editor's: the title, the keys"""
+BESIDE = 5
+"""columns that are not the text's, nor the line numbers': blanks beside these, the scrollbar"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ class EditScreen(StillBelow, Screen[Edited]):
     def compose(self) -> ComposeResult:
         yield Line(id="edit-title")
         editor = TextArea.code_editor(
-            self._files[self._path], language="python" if self._path.endswith(".py") else None, tab_behavior="indent"
+            self._files[self._path],
+            language="python" if self._path.endswith(".py") else None,
+            tab_behavior="indent",
+            soft_wrap=True,
         )
         editor.cursor_blink = False
         yield editor
@@ -84,11 +89,13 @@ class EditScreen(StillBelow, Screen[Edited]):
 
     def on_mount(self) -> None:
         editor = self.query_one(TextArea)
-        lines, rows = editor.document.line_count, self.app.size.height - AROUND
-        at = max(0, min(self._line, lines) - 1)
+        texts, rows = editor.document.lines, self.app.size.height - AROUND
+        at = max(0, min(self._line, len(texts)) - 1)
         editor.move_cursor((at, 0))
         # before the first frame: what is put right after it is a jump, on a slow link with the first key that is typed
-        editor.scroll_to(y=max(0, min(at - rows // 3, lines - rows)), animate=False, force=True, immediate=True)
+        width = max(1, self.app.size.width - len(str(len(texts))) - BESIDE)
+        above, all_rows = _rows(texts[:at], width), _rows(texts, width)
+        editor.scroll_to(y=max(0, min(above - rows // 3, all_rows - rows)), animate=False, force=True, immediate=True)
         self._say(Content())
         if self._check_at_once:
             self.call_after_refresh(self.action_check)
@@ -187,3 +194,8 @@ class EditScreen(StillBelow, Screen[Edited]):
                 keys.append(("F2", "next file"))
         parts = [Part(Content.assemble((key, "bold $text-accent"), f" {label}")) for key, label in keys]
         self.query_one("#edit-keys", Line).show_parts([Part(Content("")), *parts])
+
+
+def _rows(lines: Sequence[str], width: int) -> int:
+    """About how many rows of a window of this width they take."""
+    return sum(max(1, -(-len(line) // width)) for line in lines)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LEVELS = {
     Autonomy.MANUAL: "every patch waits for you",
-    Autonomy.GUARDED: "short patches without a finding run by themselves; the others wait for you",
-    Autonomy.FULL: "every valid patch runs by itself, unless a guard calls something in it a danger",
+    Autonomy.GUARDED: "short patches without a finding run by themselves, others wait",
+    Autonomy.FULL: "every valid patch runs by itself, save what a guard calls a danger",
 }
 
 UNREAD = "The offline researcher cannot read prose: it waits until a model proposes."
