@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -18,6 +18,8 @@ from core.errors import WorkspaceError
 from core.failpoints import failpoint
 
 REFS = "refs/autoresearch"
+MODES = ("100644", "100755")
+"""of a plain file, and of one that may be run by itself"""
 KEPT_COMMITS = 64
 """commits whose files are kept in memory"""
 ISOLATED = {
@@ -55,7 +57,7 @@ class Workspace:
 
     # ---- making and mending ------------------------------------------------------------------------------------
 
-    def create(self, files: Mapping[str, str], message: str) -> str:
+    def create(self, files: Mapping[str, str], message: str, *, executable: Collection[str] = ()) -> str:
         """A repository whose first commit holds these files; finishes one that was interrupted. Returns the commit."""
         self.remove_stale_locks()
         if not (self.repo / ".git").exists() or not self._is_begun():
@@ -69,7 +71,8 @@ class Workspace:
         with self._index() as index:
             for path, text in files.items():
                 blob = self._git("hash-object", "-w", "--stdin", "--no-filters", stdin=text.encode())
-                self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", index=index)
+                mode = MODES[path in executable]
+                self._git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", index=index)
             tree = self._git("write-tree", index=index)
         commit = self._git("commit-tree", tree, "-m", message, at=0.0)
         for path, text in files.items():  # the plain checkout on main is for people; the engine never reads it
@@ -195,23 +198,29 @@ class Workspace:
         return ""
 
     def commit(self, experiment_id: int, parent: str, files: Mapping[str, str], *, message: str, at: float) -> str:
-        """Commit changed files on a parent and keep the commit under the experiment's ref; one git process.
+        """Commit changed files on a parent and keep the commit under the experiment's ref; two git processes.
 
         The same arguments make the same commit, so a crash in the middle is finished by calling this again.
         """
-        ref = f"{REFS}/{experiment_id}"
+        ref, executable = f"{REFS}/{experiment_id}", self._executable(parent)
         who = f"{ISOLATED['GIT_AUTHOR_NAME']} <{ISOLATED['GIT_AUTHOR_EMAIL']}> {int(at)} +0000"
         text = f"{message}\n\nExperiment: {experiment_id}\n".encode()
         stream = [f"commit {ref}\ncommitter {who}\ndata {len(text)}\n".encode(), text, f"\nfrom {parent}\n".encode()]
         for path, content in sorted(files.items()):
             data = content.encode()
-            stream += [f"M 100644 inline {path}\ndata {len(data)}\n".encode(), data, b"\n"]
+            mode = MODES[path in executable]
+            stream += [f"M {mode} inline {path}\ndata {len(data)}\n".encode(), data, b"\n"]
         self._git_bytes("fast-import", "--quiet", "--date-format=raw", "--force", stdin=b"".join(stream))
         failpoint("commit_written")
         commit = self.ref(ref)
         if commit is None:
             raise WorkspaceError(f"git fast-import left no {ref}")
         return commit
+
+    def _executable(self, commit: str) -> set[str]:
+        """The files at a commit that may be run by themselves."""
+        listed = self._git_bytes("ls-tree", "-r", "-z", commit).decode("utf-8", errors="replace")
+        return {entry.partition("\t")[2] for entry in listed.split("\0") if entry.startswith(MODES[True])}
 
     def set_champion(self, commit: str) -> None:
         """Move the champion branch, if it is not there already."""

@@ -27,15 +27,16 @@ def make_repository(bench: Bench) -> None:
         _refuse_what_is_not_there(bench)
         return
     folder = Path(bench.config.target.source) if bench.config.target.source else target_source()
-    files = {}
+    files, executable = {}, set()
     for path in bench.config.target.editable:
         try:
+            executable |= {path} if os.access(folder / path, os.X_OK) else set()
             files[path] = (folder / path).read_text(encoding="utf-8-sig")  # Python takes a mark in front, ast does not
         except (OSError, UnicodeDecodeError) as error:
             raise LabError(
                 f"{folder / path} cannot be read: {error}", hint="target.editable in autoresearch.toml"
             ) from error
-    commit = bench.workspace.create(files, "The code as it was before any experiment")
+    commit = bench.workspace.create(files, "The code as it was before any experiment", executable=executable)
     failpoint("repository_made")
     if bench.store.champion() is None:
         bench.store.add_champion(commit, experiment_id=None)

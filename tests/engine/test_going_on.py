@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +93,16 @@ async def test_an_evaluator_that_names_no_metric_and_a_summary_without_tokens_en
         await until(engine.bench.store.paused)
         assert "ended crashed (the run left no val_bpb)" in engine.bench.store.paused()
         assert [event for event in engine.bench.store.events() if event.kind == "engine_trouble"] == []
+
+
+async def test_a_script_that_runs_by_itself_still_does_after_a_patch(tmp_path: Path) -> None:
+    lab = toy_lab(tmp_path, train=f"#!{sys.executable}\n{TRAIN}", null_runs=1)
+    (tmp_path / "source" / "train.py").chmod(0o755)
+    lab.config_file.write_text(lab.config_file.read_text().replace("[target]", '[target]\ntrain = ["./train.py"]'))
+    async with engine_at_work(lab, ScriptedResearcher([WORSE]), autonomy=Autonomy.FULL) as engine:
+        store = engine.bench.store
+        await until(lambda: sum(store.verdict_counts().values()) == 1)
+        assert [run.state for run in store.runs()] == [RunState.FINISHED] * 2
 
 
 async def test_a_metric_that_is_not_finite_is_a_run_that_diverged(tmp_path: Path) -> None:
