@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,11 +10,13 @@ from core.engine.ahead import Ahead
 from core.engine.auditing import Auditing
 from core.engine.bench import Bench, Work, log
 from core.engine.comparing import Comparing
-from core.engine.excluding import BROKEN_OFF, Excluding
-from core.engine.judging import ATTEMPTS, FAILED_EARLY, STOPPED, Judging, counts_as_lost
+from core.engine.ending import Ending
+from core.engine.excluding import Excluding
+from core.engine.judging import FAILED_EARLY, STOPPED, Judging
 from core.engine.pacing import Pacing
 from core.engine.preparing import Preparing
 from core.engine.reviewing import Reviewing
+from core.engine.room import Room
 from core.engine.starting import Starting
 from core.errors import LabError, StoreError
 from core.failpoints import failpoint
@@ -24,8 +24,7 @@ from core.models import Experiment, Purpose, Run, RunState, State
 from core.runs import caches, devices, local, phases
 from core.runs.devices import Device
 from core.runs.local import Process
-from core.runs.metrics import MetricsTail, metric_from_log
-from core.runs.sandbox import Tier
+from core.runs.metrics import MetricsTail
 
 WRITE_EVERY = 0.5
 """seconds between two writes of a live curve"""
@@ -33,14 +32,6 @@ GAUGE_EVERY = 1.0
 KEEP_GAUGES = 24 * 3600.0
 ROUNDING = 1.0
 """seconds by which two readings of a clock that is right may differ"""
-STOPS = 100
-"""requests to stop a run among which this one's is looked for"""
-DISK_FULL = "of disk is free"
-"""in the reason of a pause that ends by itself"""
-NO_ROOM = ("[Errno 28]", "[Errno 122]", "No space left on device", "Disk quota exceeded")
-"""in the last words of a program that found the disk, or its share of it, full"""
-ROOM_AGAIN = 1.1
-"""times the least free space, so that it does not stop and go"""
 URGENCY = {Purpose.BASELINE: 0, Purpose.NULL: 0, Purpose.RETEST: 1, Purpose.AUDIT: 2, Purpose.CANDIDATE: 3}
 """what goes first when a device is free"""
 
@@ -58,6 +49,8 @@ class Running:
         self.comparing = Comparing(bench)
         self.excluding = Excluding(bench, judging)
         self.starting = Starting(bench, reviewing, self.comparing)
+        self.room = Room(bench, self.starting)
+        self.ending = Ending(bench, judging, self.comparing, self.excluding, self.starting, self.room)
         self.pacing = Pacing(bench, judging.measuring)
         self.ahead = Ahead(bench)
         self._tails: dict[int, MetricsTail] = {}
@@ -138,7 +131,7 @@ class Running:
         )  # fmt: skip
         self._forget(run)
         if run.experiment_id is None and not run.is_audit:
-            self._champion_failed(run, state, words)
+            self.ending.champion_failed(run, state, words)
 
     def _follow(self, run: Run, *, last: bool) -> bool:
         """Bring the record up to what the run has written so far. True: there is more than fits into one look."""
@@ -169,27 +162,8 @@ class Running:
 
     def _end(self, run: Run, ended: dict[str, Any]) -> None:
         """Take in an exit.json, once."""
-        state, error = RunState(ended["state"]), str(ended.get("error") or "")[:1000]
+        state, error, metric = self.ending.outcome(run, ended)
         at_gate = ended.get("gate") or {}
-        if at_gate and not at_gate.get("opened") and state not in (RunState.KILLED, RunState.LOST):
-            state, error = RunState.LOST, f"{FAILED_EARLY}: {error}"[:1000]  # beside another run: that proves nothing
-        if state == RunState.KILLED and run.error:  # not by a person
-            state, error = RunState.TIMEOUT, run.error
-        elif state == RunState.KILLED and not self._asked_to_stop(run):
-            state, error = RunState.LOST, "ended by a signal that no request here sent: was the machine shut down?"
-        metric = None
-        if state == RunState.CRASHED and self._wanted_room(error):
-            state, error = RunState.LOST, f"there was no room on the disk: {error}"[:1000]
-        if state == RunState.FINISHED:
-            metric = self._metric(run, ended)
-            if metric is None:
-                state, error = RunState.CRASHED, f"the run left no {self._metric_of(run)}"
-            elif not math.isfinite(metric):
-                state, error, metric = RunState.DIVERGED, f"its {self._metric_of(run)} is {metric}", None
-            if words := self.comparing.broken(run):
-                # without a sandbox the candidate may have done it itself
-                in_sandbox = self.bench.sandbox.tier != Tier.NONE
-                state, error, metric = RunState.LOST if in_sandbox else RunState.VOID, words, None
         at = float(ended.get("at") or self.bench.now())
         waited = float(at_gate.get("seconds") or 0.0)
         seconds = self._took(run, at, ended=ended.get("seconds") or {}, waited=waited, trained=metric is not None)
@@ -233,64 +207,9 @@ class Running:
         if metric is not None:
             self.judging.measuring.publish(run.device_class)
         elif state == RunState.LOST:
-            self._pause_if_lost_again(run, error)
+            self.ending.pause_if_lost_again(run, error)
         elif run.experiment_id is None and not run.is_audit:
-            self._champion_failed(run, state, error)
-
-    def _champion_failed(self, run: Run, state: RunState, error: str) -> None:
-        """Nothing can be compared with a champion that does not run: somebody must look."""
-        measured = self.judging.measuring.own(run.commit_sha, run.device_class)
-        if state == RunState.DIVERGED and measured:
-            return  # on this seed; it is compared on others
-        if state in BROKEN_OFF and self.excluding.set_aside(run, error):
-            return
-        if state in BROKEN_OFF and measured and not self._broke_off_before(run):
-            log.warning(
-                "run %d of the champion ended %s: once is chance, it is compared on another seed", run.id, state
-            )
-            return
-        self.starting.pause(f"the champion's own run {run.id} ended {state} ({error}): see its log, then resume")
-
-    def _broke_off_before(self, run: Run) -> bool:
-        """The champion's own run before this one broke off, too."""
-        own = [
-            one
-            for one in self.bench.store.runs(commit_sha=run.commit_sha)
-            if one.experiment_id is None
-            and not one.is_audit
-            and one.id < run.id
-            and one.device_class == run.device_class
-        ]
-        return bool(own) and own[-1].state in BROKEN_OFF
-
-    def _pause_if_lost_again(self, run: Run, why: str) -> None:
-        """A run of the champion's that is lost each time would be made again for ever; an experiment's is judged."""
-        if run.experiment_id is not None:
-            return
-        own = [one for one in self.bench.store.runs(commit_sha=run.commit_sha) if one.experiment_id is None]
-        if len(own) >= ATTEMPTS and all(map(counts_as_lost, own[-ATTEMPTS:])):
-            self.starting.pause(
-                f"the champion's own runs were lost {ATTEMPTS} times ({why}): see their logs, then resume"
-            )
-
-    def _asked_to_stop(self, run: Run) -> bool:
-        """Whether a person wanted this run to end."""
-        return any(event.run_id == run.id for event in self.bench.store.newest_events(["stop_run"], STOPS))
-
-    def _metric_of(self, run: Run) -> str:
-        """The name of what is measured on this run."""
-        target = self.bench.config.target
-        return target.audit_metric if run.is_audit and target.has_hidden_split else target.metric
-
-    def _metric(self, run: Run, ended: dict[str, Any]) -> float | None:
-        """Perhaps not finite; None where there is none."""
-        name = self._metric_of(run)
-        if not self.bench.config.target.evaluate:
-            return metric_from_log(self.bench.lab.run_directory(run.id) / "stdout.log", name)
-        result = ended.get("result")
-        found = result.get("metric") if isinstance(result, dict) else None
-        value = found.get(name) if isinstance(found, dict) else None
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+            self.ending.champion_failed(run, state, error)
 
     def _took(self, run: Run, now: float, *, trained: bool = False, **ended: Any) -> dict[str, float]:
         """Seconds of each phase of a run; a curve shows that it trained."""
@@ -302,7 +221,7 @@ class Running:
         """`at`: when it ended, where that is not now."""
         at = self.bench.now() if at is None else at
         self.starting.lose(run, why, at=at, seconds=self._took(run, at))
-        self._pause_if_lost_again(run, why)
+        self.ending.pause_if_lost_again(run, why)
         self._forget(run)
 
     def _forget(self, run: Run) -> None:
@@ -317,7 +236,7 @@ class Running:
         if not self.preparing.ready:
             return
         self.comparing.refresh()
-        self._go_on_after_full_disk()
+        self.room.go_on()
         live = self.bench.store.live_runs()
         usable = self.bench.working_devices()
         for device in self.bench.devices:
@@ -346,7 +265,7 @@ class Running:
     def _works(self, device: Device, *, before: int = len(URGENCY)) -> Iterator[Work]:
         """What the device could do next, the most urgent first, as far as an urgency."""
         confirmations = self.judging.confirmation_work(device.kind)  # also judges what needs no more runs
-        if self.bench.store.paused() or not self._room_on_disk():
+        if self.bench.store.paused() or not self.room.enough():
             return
         if before > URGENCY[Purpose.BASELINE]:
             if trial := self.excluding.trial(device):
@@ -383,30 +302,6 @@ class Running:
             memory.accept(device)  # whoever resumes takes it as it is
             self.starting.pause(f"{held}: see nvidia-smi, then resume")
         return bool(held)
-
-    def _room_on_disk(self) -> bool:
-        free = shutil.disk_usage(self.bench.lab.root).free / 2**30
-        least = self.bench.config.runs.min_free_gigabytes
-        if free < least:
-            self.starting.pause(f"only {free:.1f} GB {DISK_FULL} ({least:g} are wanted): free some, and it goes on")
-        return free >= least
-
-    def _wanted_room(self, error: str) -> bool:
-        """A run broke off for want of disk, which says nothing of its patch: it is made again when there is room."""
-        room, full = self._room_on_disk(), any(words in error for words in NO_ROOM)
-        if full and room:  # what it wrote is gone again, or it has a share of the disk of its own: that needs somebody
-            self.starting.pause("a run found the disk full though there is room now: see its log, then resume")
-        return full or not room
-
-    def _go_on_after_full_disk(self) -> None:
-        """What the engine paused for want of room goes on by itself once there is more than just enough."""
-        if DISK_FULL not in self.bench.store.paused():
-            return
-        least = self.bench.config.runs.min_free_gigabytes
-        if shutil.disk_usage(self.bench.lab.root).free / 2**30 >= ROOM_AGAIN * least:
-            with self.bench.store.transaction():
-                self.bench.store.set("paused", "")
-                self.bench.store.event("resumed", actor="engine", reason="there is room on the disk again")
 
     # ---- stopping ----------------------------------------------------------------------------------------------
 

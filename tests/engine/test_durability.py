@@ -28,7 +28,7 @@ async def test_want_of_room_pauses_the_lab_and_room_lets_it_go_on(
     lab = toy_lab(tmp_path)
     lab.config_file.write_text(lab.config_file.read_text().replace("min_free_gigabytes = 0", "min_free_gigabytes = 2"))
     disk = SimpleNamespace(free=1.5 * 2**30)
-    monkeypatch.setattr("core.engine.running.shutil.disk_usage", lambda _path: disk)
+    monkeypatch.setattr("core.engine.room.shutil.disk_usage", lambda _path: disk)
     async with engine_at_work(lab, ScriptedResearcher([WORSE]), autonomy=Autonomy.FULL) as engine:
         store = engine.bench.store
         await until(lambda: "only 1.5 GB of disk is free (2 are wanted)" in store.paused())

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from core.autonomy import Passed, Waits
+from core.engine.ending import Ending
 from core.engine.judging import Judging
-from core.engine.running import Running
 from core.errors import PatchError
 from core.models import Autonomy, Experiment, Proposal, Run, RunState, State, Verdict
 from core.patches import apply, parse
@@ -63,15 +63,15 @@ async def test_a_mistake_over_one_run_or_experiment_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the engine itself gets wrong: here the result of one experiment, and the verdict on the next."""
-    metric, doubts = Running._metric, Judging._doubts
+    metric, doubts = Ending._metric, Judging._doubts
 
-    def stumbles(self: Running, run: Run, ended: dict[str, Any]) -> float | None:
+    def stumbles(self: Ending, run: Run, ended: dict[str, Any]) -> float | None:
         return metric(self, run, ended) if run.experiment_id != 1 else 1 / 0
 
     def stumbles_too(self: Judging, experiment: Experiment, runs: list[Run], kind: str) -> list[str]:
         return doubts(self, experiment, runs, kind) if experiment.id != 2 else [str(1 // 0)]
 
-    monkeypatch.setattr(Running, "_metric", stumbles)
+    monkeypatch.setattr(Ending, "_metric", stumbles)
     monkeypatch.setattr(Judging, "_doubts", stumbles_too)
     researcher = ScriptedResearcher([WORSE, BETTER, ELSEWHERE])
     async with engine_at_work(toy_lab(tmp_path), researcher, autonomy=Autonomy.FULL) as engine:
