@@ -46,6 +46,8 @@ class View:
     """the patch is still being read"""
     hidden: str = ""
     """why what would be decided is not on the screen"""
+    hunks_hidden: str = ""
+    """why the hunks are not"""
     problem: str = ""
     """why what is left of the patch cannot run"""
     hunks: int = 0
@@ -136,7 +138,7 @@ def hunk(view: View) -> str:
         return "there is no hunk here"
     if view.shown.state is not State.PROPOSED:
         return f"#{view.shown.id} is {view.shown.state}: its hunks are settled"
-    return view.hidden or view.read_only
+    return view.hunks_hidden or view.read_only
 
 
 def diff(view: View) -> str:

@@ -116,12 +116,14 @@ class Desk:
         return lab.history[index].id if 0 <= index < len(lab.history) else None
 
     def undoable(self, lab: Snapshot) -> int | None:
-        """Whose decision `u` takes back: what is shown, else the last one decided here, else the newest approved."""
-        for candidate in (self.shown, *reversed(self.decided)):
+        """Whose decision `u` takes back: what a person chose to look at, else the last one decided here and no other;
+        where nothing was, the newest approved.
+        """
+        for candidate in (self.shown if self.pinned else None, *self.decided[-1:]):
             summary = lab.by_id.get(candidate) if candidate is not None else None
             if summary is not None and summary.state in UNDOABLE:
                 return summary.id
-        if not lab.counts.get(State.APPROVED):
+        if self.decided or not lab.counts.get(State.APPROVED):
             return None
         return next((summary.id for summary in lab.history if summary.state is State.APPROVED), None)
 

@@ -16,8 +16,8 @@ STEPS = (
     "{pane_log} is its log, {pane_list} the list of all.",
     "You decide with a key: {approve} runs it, {edit} edits it, {revise} sends it back, {veto} drops it; "
     "{undo} takes that back. Enter and Esc never decide.",
-    "{autonomy} is the dial. As it stands every patch waits for you, as long as you like; turned up, patches run "
-    "by themselves. What is kept is better beyond the noise.",
+    "{autonomy} is the dial. At manual every patch waits for you, as long as you like; turned up, patches run by "
+    "themselves. What is kept is better beyond the noise.",
     "{detach} leaves the screen; the engine and the run go on. {help} shows every key, {palette} every command, "
     "this tour among them.",
 )

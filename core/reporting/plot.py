@@ -149,7 +149,7 @@ def png(p: Picture, path: Path) -> None:
         words = f"noise: 95 % of re-runs, σ {number(p.sigma, p.places)}"
         axes.fill_between(xs, low, high, color="#3498db", alpha=0.12, linewidth=0, label=words)
     if p.steps:
-        axes.plot(xs, levels, color="#1e8449", linewidth=2, label="champion")
+        axes.plot(xs, levels, color="#1e8449", linewidth=2, label="champion: what was kept, added up", zorder=5)
     for mark, words in legend(p):
         shape, size, colour = PNG[mark]
         mine = [d for d in p.dots if ("failed" if d.y is None else d.mark) == mark]

@@ -367,17 +367,20 @@ class Reader:
 
     def search(self, words: str, *, limit: int = 2_000) -> list[Found]:
         """Experiments whose title, hypothesis, rationale or patch holds these words, newest first; small letters match
-        capitals too. Another thread may end it with `db.interrupt()`.
+        capitals too. `17` and `#17` are that experiment, too. Another thread may end it with `db.interrupt()`.
         """
+        digits = words.strip().removeprefix("#")
+        number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 18 else None
         like = f"%{words.replace('!', '!!').replace('%', '!%').replace('_', '!_')}%"
         rows = self._all(
-            "SELECT id, title, texts, patch FROM (SELECT e.id, e.title LIKE ?1 ESCAPE '!' AS title,"
+            "SELECT id, title, texts, patch FROM (SELECT e.id, e.title LIKE ?1 ESCAPE '!' OR e.id IS ?3 AS title,"
             " e.hypothesis LIKE ?1 ESCAPE '!' OR e.rationale LIKE ?1 ESCAPE '!' AS texts,"
             " coalesce(p.body LIKE ?1 ESCAPE '!', 0) AS patch"
             " FROM experiments e LEFT JOIN patches p ON p.sha256 = e.patch_sha256)"
             " WHERE title OR texts OR patch ORDER BY id DESC LIMIT ?2",
             like,
             limit,
+            number,
         )
         return [Found(row[0], bool(row[1]), bool(row[2]), bool(row[3])) for row in rows]
 

@@ -251,7 +251,7 @@ async def test_the_offline_researcher_steps_in_and_says_so(tmp_path: Path) -> No
         both = FallbackResearcher(claude(lab, api.url), stand_in, clock=lambda: now[0])
         async with at_work(lab, both, autonomy=Autonomy.FULL) as engine:
             store = engine.bench.store
-            await until(lambda: store.verdict_counts()[Verdict.DISCARD] == 1)
+            await until(lambda: store.verdict_counts()[Verdict.DISCARD] >= 1)
             assert row(store, 1).author == "offline"
             assert "Proposed in place of claude: 127.0.0.1: overloaded (3 tries)." in row(store, 1).rationale
             assert [event.kind for event in store.events()].count("researcher_away") == 1

@@ -111,6 +111,12 @@ def test_a_search_looks_into_titles_reasons_and_patches(reader: Reader) -> None:
     assert [one.id for one in in_patches] == sorted((one.id for one in in_patches), reverse=True)
 
 
+def test_a_number_finds_its_experiment(reader: Reader) -> None:
+    for words in ("3", "#3", " #3 "):
+        assert 3 in {one.id for one in reader.search(words) if one.title}
+    assert reader.search("#9999") == []
+
+
 def test_wildcards_and_quotes_in_a_search_are_letters(reader: Reader) -> None:
     assert reader.search("%") == []
     assert reader.search("'; DROP TABLE experiments; --") == []

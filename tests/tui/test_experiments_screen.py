@@ -41,7 +41,7 @@ async def on_experiments(lab: SampleLab, size: tuple[int, int] = (120, 36)) -> A
 async def test_table_and_plot_are_there_at_every_size(lab: SampleLab, size: tuple[int, int]) -> None:
     async with on_experiments(lab, size) as (human, screen):
         await human.sees("outcome")
-        for words in ("✓ kept", "baseline 1.8", "together Δ -0.0", "▸", "2 wait for you (key 1)", "/ find", "val_bpb"):
+        for words in ("✓ kept", "baseline 1.8", "added up Δ -0.0", "▸", "2 wait for you (key 1)", "/ find", "val_bpb"):
             assert words in human.screen, words
         assert screen.query_one("#details").is_on_screen == (size[0] >= 120)
         if size[0] >= 120:

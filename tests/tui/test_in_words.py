@@ -15,9 +15,11 @@ from tests.tui.test_actions import BLANK
 from tests.tui.test_experiments_listing import row
 from tests.tui.test_why_runs_needed import OPEN
 from tui.cli import run as command
+from tui.desk import Desk
 from tui.detail import Detail
 from tui.idle import how_ended
 from tui.pace import Stage, Stopwatch, steps
+from tui.personal import Drafts
 from tui.snapshot import Snapshot
 from tui.widgets.status_bar import activity
 from tui.widgets.why import why
@@ -67,6 +69,19 @@ def test_the_commands_say_what_was_withdrawn_and_which_device_is_set_aside(
     said = capsys.readouterr().out
     assert f"last run    run {run} withdrawn: start 4.2 s" in said
     assert f"set aside   {words}; resume tries it again" in said
+
+
+def test_undo_takes_back_what_was_decided_last_or_is_looked_at_and_nothing_else(tmp_path: Path) -> None:
+    desk = Desk(lambda: 0.0, drafts=Drafts(tmp_path))
+    rows = (row(3, state=State.APPROVED), row(2, state=State.VETOED), row(1, state=State.PROPOSED))
+    lab = Snapshot(alive=True, history=rows, counts={State.APPROVED: 1})
+    assert desk.undoable(lab) == 3, "nothing was decided here: the newest that is approved"
+    desk.shown, desk.decided = 3, [2]
+    assert desk.undoable(lab) == 2, "not what merely came up next"
+    desk.decided = [2, 1]
+    assert desk.undoable(lab) is None, "the last one came back by itself, the one before was not meant"
+    desk.open(2)
+    assert desk.undoable(lab) == 2, "who chose to look at it means it"
 
 
 def test_a_device_that_waits_for_a_person_alone_is_said_to() -> None:

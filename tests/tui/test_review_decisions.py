@@ -320,3 +320,14 @@ async def test_a_read_only_screen_decides_nothing_and_says_why(tmp_path: Path) -
 async def press_all(human: Human, *keys: str) -> None:
     for key in keys:
         await human.press(key)
+
+
+async def test_nothing_is_decided_about_a_patch_that_is_not_on_the_screen(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, size=(80, 24)) as human:
+        await human.press("3", "a")
+        await human.is_told("the patch is not on the screen: 1 shows it")
+        await human.press("4", "space")
+        await human.is_told("the patch is not on the screen: 1 shows it")
+        await human.press("2", "space")  # beside its reasons it may be decided about, but no hunk is seen there
+        await human.is_told("the patch is not on the screen: 1 shows it")
+        assert not human.asked

@@ -172,7 +172,7 @@ def _decide(screen: Review, detail: Detail, request: Request, busy: str, words: 
     def done(answer: Mapping[str, Any]) -> None:
         desk = screen.desk
         desk.decided.append(number)
-        for name in (f"veto-{number}", f"revise-{number}", _edit_name(detail)):
+        for name in (f"veto-{number}", f"revise-{number}"):  # an edit is kept: undone, one goes on with it
             desk.drafts.drop(name)
         if desk.shown == number:
             desk.release()

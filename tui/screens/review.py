@@ -161,7 +161,8 @@ class Review(AlikeRows, Page):
             can_start=self.start_engine is not None,
             busy=self.busy,
             loading=shown is None and self.desk.shown is not None,
-            hidden="" if self.panes.patch_in_sight else "the list covers the patch: Enter opens it",
+            hidden="" if self.panes.patch_in_sight else self._out_of_sight,
+            hunks_hidden="" if self.panes.hunks_in_sight else self._out_of_sight,
             problem=self.blocked or self.left_over,
             hunks=self.detail.hunks if shown and self.detail else 0,
             versions=len(self.detail.versions) if shown and self.detail else 0,
@@ -174,6 +175,13 @@ class Review(AlikeRows, Page):
             older=self.desk.neighbour(lab, -1) is not None,
             newer=self.desk.neighbour(lab, 1) is not None,
         )
+
+    @property
+    def _out_of_sight(self) -> str:
+        """Why nothing is decided about a patch that is not on the screen."""
+        if self.panes.current == "list":
+            return f"the list covers the patch: {key_of('open', self.keymap)} opens it"
+        return f"the patch is not on the screen: {key_of('pane_diff', self.keymap)} shows it"
 
     def lab_changed(self, lab: Snapshot) -> None:
         """Take in the newest look at the lab."""

@@ -177,7 +177,7 @@ class Chart(Widget):
         if not self.size:
             return
         before, head, foot = self._drawing, self._head, self._foot
-        if before is None or self._fitted != self.size:
+        if before is None or before.window is None or self._fitted != self.size:  # words may stand where cells come
             self._make_picture(None)
             self.refresh()
             return

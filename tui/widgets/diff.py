@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from rich.cells import cell_len
+from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -28,6 +29,11 @@ from tui.render.diff_rows import Rows
 from tui.widgets.diff_line import NARROW_COLUMNS, Pen, holds, numbers, room
 from tui.widgets.sight import in_sight
 
+PALETTE = {
+    "diff--added": (194, 22), "diff--removed": (224, 52),
+    "diff--added-word": (157, 28), "diff--removed-word": (217, 88),
+}  # fmt: skip
+"""backgrounds on a light and on a dark theme, where a terminal has 256 colours: most have no more over SSH"""
 SPLIT_COLUMNS = 140
 SEEN_SECONDS = 0.3
 """how long a hunk's last row has to be on the screen until the hunk counts as seen"""
@@ -383,6 +389,9 @@ class DiffView(ScrollView, can_focus=True, inherit_bindings=False):
         key = f"{name}{'*' * cursor}"
         if key not in self._styles_by_name:
             style = self.get_component_rich_style(name) if name else self.rich_style
+            few = self.app.console.color_system == "256" and not self.app.native_ansi_color
+            if few and name in PALETTE:  # a tint this faint would round to black
+                style += Style(bgcolor=Color.from_ansi(PALETTE[name][self.app.current_theme.dark]))
             if cursor:
                 style += Style(bgcolor=self.get_component_rich_style("diff--cursor").bgcolor)
             self._styles_by_name[key] = style

@@ -147,8 +147,12 @@ class Panes(AlikeRows, Widget):
 
     @property
     def patch_in_sight(self) -> bool:
-        """What is shown is on the screen, not only the list."""
-        return self.in_sight != ("list",)
+        """What is decided about is on the screen: the patch, or why it was proposed."""
+        return not {"diff", "why"}.isdisjoint(self.in_sight)
+
+    @property
+    def hunks_in_sight(self) -> bool:
+        return "diff" in self.in_sight
 
     def select(self, pane: str) -> None:
         """Make this the current pane; the list a second time puts it away."""

@@ -134,7 +134,7 @@ class ProgressPlot(Widget):
             text += f"baseline {number(reigns[0].level, DIGITS)}, "
         text += f"{kept:,} kept of {len(self._progress.dots):,} judged"
         if len(reigns) > 1:
-            text += f", together Δ {signed(reigns[-1].level - reigns[0].level, DIGITS)}"
+            text += f", added up Δ {signed(reigns[-1].level - reigns[0].level, DIGITS)}"
         return text
 
     # ---- drawing -----------------------------------------------------------------------------------------------

@@ -109,7 +109,8 @@ def activity(lab: Snapshot, *, now: float, trained: float | None, loss: float | 
         style = "$text-warning" if yours_alone(lab) else "$foreground-muted"
         parts.append(Part(Content.styled(f" nothing runs{why}", style)))
     if lab.paused:
-        words = f" PAUSED: {one_line(lab.paused, 40)}" if run is None else "PAUSED after this run"
+        why = f": {one_line(lab.paused.removeprefix('paused '), 40)}" if run is None else " after this run"
+        words = f"{' ' if run is None else ''}PAUSED{why}, {key_of('pause')} goes on"
         parts.append(Part(Content.styled(words, "bold $text-warning"), 1, None, "pause"))
     if thought := thinking(lab, now):
         parts.append(Part(Content.styled(f"researcher: {thought}", "$foreground-muted"), 3))
