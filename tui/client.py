@@ -198,6 +198,7 @@ class Client:
             preparation=note(PreparationNote, reader.setting("preparation")),
             sandbox=note(SandboxNote, reader.setting("sandbox")),
             lab=note(LabNote, reader.setting("lab")),
+            timed=_timed(reader.setting("profile", {})),
             devices=names,
             aside=_words(reader.setting("aside", {})),
             sigma=sigma if isinstance(sigma, float) else None,
@@ -340,6 +341,12 @@ def _recent(known: tuple[Gauge, ...], samples: list[Gauge]) -> tuple[Gauge, ...]
     merged = (*known, *samples)[-MAX_GAUGES:]
     since = merged[-1].at - GAUGE_SECONDS if merged else 0.0
     return tuple(gauge for gauge in merged if gauge.at >= since)
+
+
+def _timed(profile: Any) -> bool:
+    """Whether the budget of a described profile is in seconds; also where nothing is known of it."""
+    budget = str(profile.get("budget", "")) if isinstance(profile, dict) else ""
+    return not budget.startswith(("flops:", "tokens:"))
 
 
 def _words(setting: Any) -> dict[str, str]:

@@ -143,6 +143,8 @@ class Snapshot:
     sandbox: SandboxNote = SandboxNote()
     lab: LabNote = LabNote()
     devices: tuple[str, ...] = ()
+    timed: bool = True
+    """a run's budget is in seconds; else in work, and how long that takes says nothing of a patch"""
     aside: Mapping[str, str] = field(default_factory=dict)
     """devices that get no more runs, and why"""
     sigma: float | None = None

@@ -281,3 +281,17 @@ async def test_what_a_failed_researcher_needs_is_said_in_whole(tmp_path: Path) -
     async with cockpit(tmp_path, fails, size=(80, 24)) as human:
         await human.sees("failed, will try again: there is no key for Claude")
         await human.sees("export ANTHROPIC_API_KEY=…")
+
+
+@pytest.mark.parametrize(("budget", "words", "axis"), [("seconds:300", "time", 0), ("flops:2e12", "step", 1)])
+async def test_curves_are_held_together_by_what_a_budget_is_in(
+    tmp_path: Path, budget: str, words: str, axis: int
+) -> None:
+    """How long the same work takes says how busy the machine is."""
+    async with cockpit(tmp_path, size=(80, 24)) as human:
+        human.lab.writer.set("profile", {"budget": budget})
+        await human.press("3")
+        await human.sees(f"the champion at the same {words}")
+        assert human.review.panes.chart.axis == axis
+        await human.press("x")
+        assert human.review.panes.chart.axis == axis + 1

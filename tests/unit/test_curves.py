@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.models import Series
 from tui.render.braille import Symbols, Trace
-from tui.render.curves import Chart, XAxis, at_equal_time, changed_spans, draw, in_words, smooth, trace
+from tui.render.curves import Chart, XAxis, at_equal, changed_spans, draw, in_words, smooth, trace
 
 NAN = math.nan
 X_AXES: list[XAxis] = ["t", "step"]
@@ -265,7 +265,7 @@ def test_smoothed_values_stay_between_the_least_and_the_greatest(values: list[fl
     ],
 )
 def test_curves_are_compared_at_the_same_training_time(now: Series, champion: Series, difference: float | None) -> None:
-    assert at_equal_time(now, champion) == (pytest.approx(difference) if difference is not None else None)
+    assert at_equal(now, champion) == (pytest.approx(difference) if difference is not None else None)
 
 
 @pytest.mark.parametrize(
@@ -289,4 +289,9 @@ def test_the_chart_in_words(now: Series, champion: Series | None, words: str) ->
 
 
 def test_the_words_say_that_times_are_equal() -> None:
+    faster = Series("loss", (0, 1, 2), (0.0, 1.0, 2.0), (3.0, 2.0, 1.0))
+    slower = Series("loss", (0, 1, 2), (0.0, 2.0, 4.0), (3.0, 2.0, 1.0))
+    assert in_words(faster, slower).endswith("1.000 below the champion at the same time")
+    assert in_words(faster, slower, x="step").endswith("level with the champion at the same step")
+    assert in_words(Series("loss", (9,), (1.0,), (1.0,)), slower, x="step").endswith("no value at that step")
     assert in_words(series(1.0), series(2.0)) == "loss 1.000 at 0 s, 1.000 below the champion at the same time"

@@ -337,21 +337,25 @@ def smooth(series: Series, weight: float) -> Series:
     return replace(series, value=tuple(values))
 
 
-def at_equal_time(series: Series, other: Series) -> float | None:
-    """The series now minus the other at the same training time; None where they cannot be compared."""
+def at_equal(series: Series, other: Series, x: XAxis = "t") -> float | None:
+    """The series now minus the other at the same training time or step; None where they cannot be compared."""
     last, there = _last(series), None
     if last is not None:
-        there = _value_at(other, series.t[last])
+        there = _value_at(other, _places(series, x)[last], x)
     return None if last is None or there is None else series.value[last] - there
+
+
+def _places(series: Series, x: XAxis) -> Sequence[float]:
+    return series.t if x == "t" else series.step
 
 
 def _last(series: Series) -> int | None:
     return next((at for at in range(len(series.value) - 1, -1, -1) if math.isfinite(series.value[at])), None)
 
 
-def _value_at(series: Series, t: float) -> float | None:
+def _value_at(series: Series, t: float, by: XAxis) -> float | None:
     """Between the finite points around `t`; a run that ended up to 2 % earlier still counts by its last one."""
-    points = [(x, y) for x, y in zip(series.t, series.value, strict=True) if math.isfinite(y)]
+    points = [(x, y) for x, y in zip(_places(series, by), series.value, strict=True) if math.isfinite(y)]
     at = bisect_left(points, (t, -math.inf))
     if not points or (at == 0 and points[0][0] > t):
         return None
@@ -363,8 +367,8 @@ def _value_at(series: Series, t: float) -> float | None:
     return y1 + (y2 - y1) * (t - x1) / (x2 - x1)
 
 
-def in_words(series: Series, champion: Series | None = None, digits: int = 3) -> str:
-    """The chart in one line, for people and for screen readers."""
+def in_words(series: Series, champion: Series | None = None, digits: int = 3, x: XAxis = "t") -> str:
+    """The chart in one line, for people and for screen readers; `x`: by what it is held against the champion's."""
     name, last = one_line(series.name, 40), _last(series)
     if last is None:
         return f"{name}: no value yet" if not series.value else f"{name} is not a number"
@@ -376,7 +380,9 @@ def in_words(series: Series, champion: Series | None = None, digits: int = 3) ->
         return f"{text}, not a number since {_when(series.t[last + 1])}"
     if champion is None or not champion.value:
         return text
-    difference = at_equal_time(series, champion)
+    difference, same = at_equal(series, champion, x), "time" if x == "t" else "step"
+    if difference is None and x == "step":
+        return f"{text}, the champion has no value at that step"
     if difference is None:
         until = champion.t[-1] if champion.t else math.nan
         if until < series.t[last] and _when(until) != _when(series.t[last]):
@@ -384,8 +390,8 @@ def in_words(series: Series, champion: Series | None = None, digits: int = 3) ->
         return f"{text}, the champion has no value at that time"
     amount = number(abs(difference), digits)
     if float(amount.replace(",", "").replace("∞", "inf")) == 0:
-        return f"{text}, level with the champion at the same time"
-    return f"{text}, {amount} {'below' if difference < 0 else 'above'} the champion at the same time"
+        return f"{text}, level with the champion at the same {same}"
+    return f"{text}, {amount} {'below' if difference < 0 else 'above'} the champion at the same {same}"
 
 
 def newest(series: Series) -> str:

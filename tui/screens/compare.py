@@ -153,6 +153,7 @@ class Compare(Paned):
                 share = run.progress if run.is_live else 1.0 if run.state is RunState.FINISHED else run.progress
                 curves.append((letter, Curve(series, share or 1.0, tokens_of(run))))
         self.overlay.empty_text = self._nothing()
+        self.overlay.count_in_seconds(self.lab.timed)
         self.overlay.show(curves)
 
     def _nothing(self) -> str:

@@ -141,6 +141,7 @@ class Drawing:
         curve = screen.client.curve(run.id, name)
         champion = screen.client.curve(behind.id, name) if behind and behind.id != run.id else None
         title = f"{whose(run)} {name}"
+        panes.chart.count_in_seconds(screen.lab.timed)
         panes.chart.show(curve, champion, title=title, end=self._ends.of(run, curve), over=not run.is_live)
 
     def diff_facts(self) -> None:

@@ -64,6 +64,7 @@ class LiveDrawing:
             champion = screen.client.curve(behind.id, name) if behind is not None else None
             return Curve(series, champion, self._ends.of(run, series))
 
+        screen.charts.count_in_seconds(screen.lab.timed)
         screen.charts.show(screen.names, find, title=whose(run), over=not run.is_live)
 
     # ---- parts -------------------------------------------------------------------------------------------------

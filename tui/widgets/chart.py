@@ -63,6 +63,8 @@ class Chart(Widget):
         self.log_scale = False
         self.smoothing = 0
         """index into SMOOTHING"""
+        self.timed = True
+        """budgets are in seconds, so equal times are compared; else equal steps"""
         self.axis = 0
         """index into AXES"""
         self.whole = False
@@ -125,12 +127,26 @@ class Chart(Widget):
         """Over training seconds, steps, or the share of the time."""
         self.axis = (self.axis + 1) % len(AXES)
         if AXES[self.axis] == "progress" and not (self._end or self._champion.t):
-            self.axis = 0  # nobody knows how long it will take
+            self.axis = AXES.index("seconds")  # nobody knows how long it will take
         self._repaint()
 
     def reset(self) -> None:
-        self.log_scale, self.smoothing, self.axis, self.whole = False, 0, 0, False
+        self.log_scale, self.smoothing, self.axis, self.whole = False, 0, self._first_axis, False
         self._repaint()
+
+    def count_in_seconds(self, timed: bool) -> None:
+        """What a budget is in: the axis at first, and what the words compare at."""
+        if timed == self.timed:
+            return
+        was, self.timed = self._first_axis, timed
+        if self.axis == was:
+            self.axis = self._first_axis
+        self._stale = True
+        self._paint_soon()
+
+    @property
+    def _first_axis(self) -> int:
+        return AXES.index("seconds" if self.timed else "steps")
 
     def look_like(self, other: Chart) -> None:
         """The same scale, smoothing and axis as another one."""
@@ -144,7 +160,8 @@ class Chart(Widget):
         """What the chart says, in one line."""
         if self._over and not self._series.value:
             return f"{one_line(self._series.name, 40)}: no value"
-        return in_words(self._series, self._champion if self._champion.step else None)
+        x: XAxis = "t" if self.timed else "step"
+        return in_words(self._series, self._champion if self._champion.step else None, x=x)
 
     # ---- when to paint -----------------------------------------------------------------------------------------
 

@@ -116,6 +116,11 @@ class ChartGrid(Widget):
             self.large = names[0]
         self._fill()
 
+    def count_in_seconds(self, timed: bool) -> None:
+        """What budgets are in, for all charts."""
+        for chart in (self.chart, *self._small):
+            chart.count_in_seconds(timed)
+
     def choose(self, step: int) -> None:
         """The next (1) or the previous (-1) curve becomes the large one."""
         if self.names:

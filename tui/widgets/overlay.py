@@ -81,7 +81,7 @@ class Overlay(Widget):
         self.log_scale = False
         self.smoothing = 0
         """index into SMOOTHING"""
-        self.axis = AXES[0]
+        self.axis = self._first_axis = AXES[0]
         self.sight = Sight()
         self.empty_text = "No curve yet."
         self._curves: tuple[tuple[str, Curve], ...] = ()
@@ -97,8 +97,15 @@ class Overlay(Widget):
             return
         self._curves = tuple(curves)
         if self.axis not in self.axes:
-            self.axis = AXES[0]
+            self.axis = self._first_axis
         self._again()
+
+    def count_in_seconds(self, timed: bool) -> None:
+        """What a budget is in: the axis at first."""
+        was, self._first_axis = self._first_axis, AXES[0 if timed else 1]
+        if was != self._first_axis and self.axis == was:
+            self.axis = self._first_axis
+            self._again()
 
     @property
     def axes(self) -> list[str]:
