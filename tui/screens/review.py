@@ -165,7 +165,7 @@ class Review(AlikeRows, Page):
             hunks_hidden="" if self.panes.hunks_in_sight else self._out_of_sight,
             problem=self.blocked or self.left_over,
             hunks=self.detail.hunks if shown and self.detail else 0,
-            versions=len(self.detail.versions) if shown and self.detail else 0,
+            versions=len({version.sha256 for version in self.detail.versions}) if shown and self.detail else 0,
             kept=diff.kept,
             waiting=len(lab.queue),
             undo=self.desk.undoable(lab),
@@ -240,7 +240,9 @@ class Review(AlikeRows, Page):
         if not same or before is None or before.text != detail.text or before.files != detail.files:
             if same and detail.experiment.state is State.PROPOSED:
                 self.desk.arrived = self.desk.clock()
-                self.toast(f"#{experiment_id} has a new version of its patch: {key_of('versions')} shows what changed")
+                new = f"has a new version of its patch: {key_of('versions')} shows what changed"
+                moved = "was carried over to the new champion, its patch unchanged"
+                self.toast(f"#{experiment_id} {new if before and before.text != detail.text else moved}")
             self.left_over = ""
             self.panes.diff.empty_text = "There is no patch."
             self.panes.diff.show(patch)
