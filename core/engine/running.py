@@ -121,7 +121,9 @@ class Running:
         if run.id not in self._puzzling:
             self._puzzling.add(run.id)
             log.exception("run %d: %s", run.id, words)
-        process = _process(run)
+        process, now = _process(run), self.bench.store.run(run.id)
+        if now is None or not now.is_live:
+            return  # its result is on record: what came after it failed
         if process is not None and self.bench.executor.alive(process):
             return
         state = RunState.CRASHED

@@ -16,6 +16,7 @@ import pytest
 from core.autonomy import Passed, Waits
 from core.engine.ending import Ending
 from core.engine.judging import Judging
+from core.engine.measuring import Measuring
 from core.errors import PatchError
 from core.models import Autonomy, Experiment, Proposal, Run, RunState, State, Verdict
 from core.patches import apply, parse
@@ -83,6 +84,20 @@ async def test_a_mistake_over_one_run_or_experiment_holds_up_no_other(
         assert second.verdict == Verdict.VOID
         assert "cannot be judged (ZeroDivisionError" in second.verdict_reason
         assert third.verdict in (Verdict.DISCARD, Verdict.INCONCLUSIVE)
+
+
+async def test_a_result_on_record_stays_though_what_follows_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Measuring, kind: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Measuring, "publish", fails)
+    async with engine_at_work(toy_lab(tmp_path, null_runs=2), ScriptedResearcher([])) as engine:
+        store = engine.bench.store
+        await until(lambda: len(store.runs()) == 2 and not store.live_runs())
+        assert [(run.state, run.metric is not None) for run in store.runs()] == [(RunState.FINISHED, True)] * 2
+        assert store.paused() == ""
 
 
 async def test_an_evaluator_that_names_no_metric_and_a_summary_without_tokens_end_in_words(tmp_path: Path) -> None:
