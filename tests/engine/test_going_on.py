@@ -23,6 +23,7 @@ from core.patches import apply, parse
 from core.requests import Approve, Pause, Resume, SetAutonomy, Undo
 from core.researchers.base import Say, Situation
 from core.runs import local, runner
+from core.runs.local import LocalExecutor, Process
 from core.runs.metrics import MetricsTail, metric_from_log
 from tests.toy import EVALUATE, SCORED, TRAIN, ScriptedResearcher, engine_at_work, toy_lab, until
 
@@ -92,11 +93,16 @@ async def test_a_result_on_record_stays_though_what_follows_it_fails(
     def fails(self: Measuring, kind: str) -> None:
         raise ZeroDivisionError
 
+    def is_gone_with_its_exit(self: LocalExecutor, process: Process) -> bool:
+        return alive(self, process) and not (lab.run_directory(1) / "exit.json").exists()
+
+    lab, alive = toy_lab(tmp_path, null_runs=1), LocalExecutor.alive
     monkeypatch.setattr(Measuring, "publish", fails)
-    async with engine_at_work(toy_lab(tmp_path, null_runs=2), ScriptedResearcher([])) as engine:
+    monkeypatch.setattr(LocalExecutor, "alive", is_gone_with_its_exit)
+    async with engine_at_work(lab, ScriptedResearcher([])) as engine:
         store = engine.bench.store
-        await until(lambda: len(store.runs()) == 2 and not store.live_runs())
-        assert [(run.state, run.metric is not None) for run in store.runs()] == [(RunState.FINISHED, True)] * 2
+        await until(lambda: store.runs() and not store.live_runs())
+        assert [(run.state, run.metric is not None) for run in store.runs()] == [(RunState.FINISHED, True)]
         assert store.paused() == ""
 
 
